@@ -1,0 +1,1 @@
+"""The shell: agents, feeds, timers, connectors, HTTP and the command line."""
