@@ -36,6 +36,7 @@ JOURNEY = (
 CLICKS = """\
 user_id,session_id,event,timestamp,platform,acquisition_channel,user_cohort,user_lifecycle
 user_0000,sess_000002,home,2024-03-23 09:44:28,mobile,organic,2024-01,returning
+user_0000,sess_000002,add_to_cart,2024-03-23 09:45:00,mobile,organic,2024-01,returning
 user_0000,sess_000002,purchase,2024-03-23 09:49:00,mobile,organic,2024-01,returning
 user_0000,sess_000001,home,2024-03-13 10:21:14,desktop,email,2024-01,returning
 user_0000,sess_000001,add_to_cart,2024-03-13 10:22:12,desktop,email,2024-01,returning
@@ -137,7 +138,7 @@ def test_each_device_has_a_cookie_of_its_own_that_is_accepted_before_anything_el
     accepted = {event["cookie"]: event["time"] for event in find(made, "cookie.accepted")}
     assert len(accepted) == 3
     others = [event for event in made if "cookie" in event and event["type"] != "cookie.accepted"]
-    assert len(others) == 6
+    assert len(others) == 7
     assert all(accepted[event["cookie"]] < event["time"] for event in others)
 
 
@@ -160,6 +161,7 @@ def test_the_last_page_of_a_session_tells_of_the_basket_left_and_of_the_login(ro
         ("add_to_cart", False, False, "newsletter"),
         ("catalog", True, True, "newsletter"),
         ("home", False, False, "direct"),
+        ("add_to_cart", False, False, "direct"),
     ]
 
 
@@ -196,7 +198,8 @@ def test_the_same_seed_gives_the_same_events_and_another_seed_other_persons() ->
 
 def test_no_two_customers_share_an_identifier() -> None:
     people = People("cdnow", 0)
-    made = [people[number] for number in range(1, 23_571)]
+    far_apart = range(1_000_000, 10_000_000, 500_000)
+    made = [people[number] for number in (*range(23_571), *far_apart)]
     for kind in ("email", "phone", "customer_number", "account"):
         assert len({getattr(persona, kind) for persona in made}) == len(made), kind
 
