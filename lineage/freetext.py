@@ -1,0 +1,182 @@
+"""Find personal data that nobody declared in text that a person wrote: what arrives is text, what leaves are terms.
+
+One pass of an RE2 set tells which patterns occur at all (in most messages none does); only those are then looked at one
+by one, each match with its own check: a checksum, a day that exists, an address that parses. A match that fails its
+check does not hide a later one, and what one pattern has claimed is not read again by the next: the digits of a card
+are no telephone number. What was found is never kept, only that something of the kind is there.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+import re2
+import stdnum.iban
+import stdnum.luhn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CARD_DIGITS = range(13, 20)
+_IBAN_CHARACTERS = range(15, 35)
+_IPV4_PARTS = 4
+_IPV6_CHARACTERS_MIN = 4
+
+
+class _Pattern(NamedTuple):
+    """What RE2 looks for, and how much of its group 1 is one: the number of characters, 0 for none of them."""
+
+    term: str
+    expression: str
+    length: Callable[[str], int]
+
+
+def _prefixes(text: str) -> list[str]:
+    """Give the text and what is left of it group by group: "… 1111 12" may be a card and the twelve of an order."""
+    ends = [m.start() for m in re.finditer(r"[ -]", text)]
+    return [text, *(text[:end] for end in reversed(ends))]
+
+
+def _compact(text: str) -> str:
+    return "".join(c for c in text if c.isalnum()).upper()
+
+
+def _card(text: str) -> int:
+    for prefix in _prefixes(text):
+        digits = _compact(prefix)
+        if len(digits) in _CARD_DIGITS and len(set(digits)) > 1 and stdnum.luhn.is_valid(digits):
+            return len(prefix)
+    return 0
+
+
+def _iban(text: str) -> int:
+    for prefix in _prefixes(text):
+        number = _compact(prefix)
+        if len(number) in _IBAN_CHARACTERS and stdnum.iban.is_valid(number, check_country=False):
+            return len(prefix)
+    return 0
+
+
+def _national_id(text: str) -> int:
+    day, month, year = int(text[:2]), int(text[2:4]), int(text[4:6])
+    return len(text) if any(_exists(century + year, month, day) for century in (1900, 2000)) else 0
+
+
+def _exists(year: int, month: int, day: int) -> bool:
+    try:
+        dt.date(year, month, day)
+    except ValueError:
+        return False
+    return True
+
+
+def _address(text: str) -> int:
+    if ":" not in text:
+        return len(text) if text.count(".") + 1 == _IPV4_PARTS and _parses(text) else 0
+    bare = text.rstrip(".") if _parses(text.rstrip(".")) else text.rstrip(".:")
+    # Without a digit it is a word of code ("a::b"), not a machine.
+    return len(bare) if len(bare) >= _IPV6_CHARACTERS_MIN and any(c.isdigit() for c in bare) and _parses(bare) else 0
+
+
+def _parses(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+_DAY = re.compile(r"(\d{4})[-. ](\d{2})[-. ](\d{2})|(\d{2})[-. ](\d{2})[-. ](\d{4})")
+
+
+def _phone(text: str) -> int:
+    day = _DAY.fullmatch(text)
+    if day is None:
+        return len(text)
+    year, month, dom = (int(group) for group in (day.groups()[:3] if day[1] else day.groups()[:2:-1]))
+    return 0 if _exists(year, month, dom) else len(text)
+
+
+# There is no \b here: in front of an optional "+45" it finds no boundary behind a space, and RE2 knows those of ASCII
+# only. Instead each pattern says which characters before and after it would make it part of something longer.
+_BEFORE = r"(?:^|[^\pL0-9+])"
+_AFTER = r"(?:$|[^\pL0-9])"
+_NUMBER_BEFORE = r"(?:^|[^\pL0-9+.,/@_-]|[^0-9][.,])"
+_NUMBER_AFTER = r"(?:$|[^\pL0-9@_-]|[-_][^\pL0-9])"
+_COUNTRIES = "4[4-9]|3[0-9]|1"
+
+_PATTERNS = (
+    _Pattern(
+        "email",
+        r"([\pL\pN!#$%&'*+/=?^_{|}~.-]+@(?:[\pL\pN](?:[\pL\pN-]*[\pL\pN])?\.)+(?:\pL{2,}|xn--[0-9A-Za-z-]+))",
+        len,
+    ),
+    _Pattern("ip_address", r"(?:^|[^\pL0-9.])([0-9]{1,3}(?:\.[0-9]{1,3}){3,})" + _AFTER, _address),
+    _Pattern("ip_address", r"(?:^|[^\pL0-9.:])([0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,}[0-9.]*)" + _AFTER, _address),
+    _Pattern(
+        "bank_account",
+        _BEFORE + r"([A-Za-z]{2}[0-9]{2}(?:[ -]?[0-9A-Za-z]{2,4}){2,8}(?:[ -]?[0-9A-Za-z]{1,4})?)" + _AFTER,
+        _iban,
+    ),
+    _Pattern("card_data", _BEFORE + r"([2-6](?:[ -]?[0-9]){12,18})" + _AFTER, _card),
+    _Pattern("national_id", _BEFORE + r"([0-3][0-9][01][0-9]{3}(?:[ ]?-[ ]?|[ ])?[0-9]{4})" + _AFTER, _national_id),
+    _Pattern(
+        "phone",
+        _NUMBER_BEFORE
+        + r"([2-9][0-9](?:[ .-]?[0-9]{2}){3}"
+        + r"|[2-9][0-9][ .-][0-9]{3}[ .-][0-9]{3}|[2-9][0-9]{2}[ .-][0-9]{2}[ .-][0-9]{3})"
+        + _NUMBER_AFTER,
+        _phone,
+    ),
+    _Pattern(
+        "phone",
+        r"(?:^|[^0-9+])(\+[ ]?[1-9](?:[ .()/-]{0,2}[0-9]){7,14}|00[ ]?(?:"
+        + _COUNTRIES
+        + r")(?:[ .()/-]{0,2}[0-9]){6,12})"
+        + r"(?:$|[^0-9])",
+        _phone,
+    ),
+)
+
+
+def _gate() -> re2.Set:
+    patterns = re2.Set.SearchSet()
+    for pattern in _PATTERNS:
+        patterns.Add(pattern.expression)
+    patterns.Compile()
+    return patterns
+
+
+_GATE = _gate()
+_COMPILED = tuple((pattern, re2.compile(pattern.expression)) for pattern in _PATTERNS)
+
+
+def scan(text: str) -> frozenset[str]:
+    """Give the terms of the personal data that the text shows: email, phone, national_id, card_data and so on."""
+    text = text.encode(errors="replace").decode()
+    hits = _GATE.Match(text)
+    if not hits:
+        return frozenset()
+    found = set()
+    for number in sorted(hits):
+        pattern, compiled = _COMPILED[number]
+        text, seen = _claim(text, compiled, pattern.length)
+        if seen:
+            found.add(pattern.term)
+    return frozenset(found)
+
+
+def _claim(text: str, compiled: re2._Regexp, length: Callable[[str], int]) -> tuple[str, bool]:
+    """Blank out what the pattern really matches, and tell whether it did."""
+    seen, position = False, 0
+    while (match := compiled.search(text, position)) is not None:
+        start = match.start(1)
+        size = length(match[1])
+        if size:
+            seen = True
+            text = f"{text[:start]}{' ' * size}{text[start + size :]}"
+        position = start + max(size, 1)
+    return text, seen
