@@ -40,7 +40,7 @@ def line_hash(row: AuditRow, seq: int, previous: str) -> str:
 
 
 def extend_chain(rows: Iterable[AuditRow], seq: int = 0, previous: str = GENESIS) -> Iterator[AuditRow]:
-    """Number and hash the lines that follow line `seq`, whose hash is `previous`."""
+    """Chain the lines that follow line `seq`, whose hash is `previous`."""
     for row in rows:
         seq += 1
         digest = line_hash(row, seq, previous)

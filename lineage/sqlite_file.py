@@ -41,9 +41,10 @@ class SQLiteFile:
     """A file of ours, open; `:memory:` is one that nobody else sees and that is gone when closed."""
 
     def __init__(self, path: str | os.PathLike[str], *, readonly: bool = False, pages_max: int | None = None) -> None:
-        """Open or create the file; raise `StoreInUse` if another process writes it, `StoreUnavailable` if it is not ours.
+        """Open or create the file.
 
         `pages_max` bounds the size, in pages of 4 KiB; what does not fit is refused as on a full disk.
+        Raises `StoreInUse` if another process writes the file, `StoreUnavailable` if it is not ours.
         """
         self.path = os.fspath(path)
         self.readonly = readonly

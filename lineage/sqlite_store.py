@@ -15,7 +15,7 @@ import orjson
 
 from lineage.digest import graph_digest
 from lineage.sqlite_file import SQLiteFile
-from lineage.sqlite_schema import COUNTED
+from lineage.sqlite_schema import COUNTS
 from lineage.sqlite_write import JOURNAL, certificate_line, write_batch
 from lineage.store import (
     AuditRow,
@@ -36,9 +36,7 @@ from lineage.store import (
 if TYPE_CHECKING:
     from lineage.sqlite_file import Connection
 
-_AMONG = "IN (SELECT value FROM json_each(?))"
 _SAME = "same"
-_AUDIT = "id, at, controller, kind, body, seq, previous, hash"
 
 
 class SQLiteStore:
@@ -69,15 +67,18 @@ class SQLiteStore:
     def known(self, keys: Iterable[Key]) -> Mapping[Key, tuple[int, bool]]:
         """Find the identifiers among `keys` that exist, and whether they are watched."""
         rows = self._file.rows(
-            f'SELECT i.key, i."check", w.key IS NOT NULL FROM identifier AS i'
-            f" LEFT JOIN watched AS w ON w.key = i.key WHERE i.key {_AMONG}",
+            'SELECT i.key, i."check", w.key IS NOT NULL FROM identifier AS i'
+            " LEFT JOIN watched AS w ON w.key = i.key WHERE i.key IN (SELECT value FROM json_each(?))",
             (_json(keys),),
         )
         return {key: (check, bool(watched)) for key, check, watched in rows}
 
     def tombstones(self, keys: Iterable[Key]) -> Mapping[Key, Tombstone]:
         """Find the erased identifiers among `keys`."""
-        rows = self._file.rows(f"SELECT key, controller, at, next FROM tombstone WHERE key {_AMONG}", (_json(keys),))
+        rows = self._file.rows(
+            "SELECT key, controller, at, next FROM tombstone WHERE key IN (SELECT value FROM json_each(?))",
+            (_json(keys),),
+        )
         return {row[0]: Tombstone._make(row) for row in rows}
 
     def facts(self, keys: Iterable[Key]) -> Facts:
@@ -100,7 +101,7 @@ class SQLiteStore:
 
     def holders(self, matters: Iterable[Key]) -> Mapping[Key, Key]:
         """Find an identifier for each matter: the smallest key, so that the answer depends on no order."""
-        sql = f"SELECT matter, min(key) FROM holder WHERE matter {_AMONG} GROUP BY matter"
+        sql = "SELECT matter, min(key) FROM holder WHERE matter IN (SELECT value FROM json_each(?)) GROUP BY matter"
         return dict(self._file.rows(sql, (_json(matters),)))
 
     def due(self, now: int, limit: int) -> Sequence[Key]:
@@ -146,7 +147,7 @@ class SQLiteStore:
 
     def audit(self, since: int = 0, limit: int = 1000) -> Sequence[AuditRow]:
         """List lines of the audit log with seq > `since`, in order."""
-        sql = f"SELECT {_AUDIT} FROM audit WHERE seq > ? ORDER BY seq LIMIT ?"
+        sql = "SELECT id, at, controller, kind, body, seq, previous, hash FROM audit WHERE seq > ? ORDER BY seq LIMIT ?"
         return [AuditRow._make(r) for r in self._file.rows(sql, (since, limit))]
 
     def certificate(self, case: str) -> str | None:
@@ -169,8 +170,12 @@ class SQLiteStore:
 
     def observers(self, shapes: Iterable[int], after: Key, limit: int) -> Sequence[Key]:
         """List identifiers > `after` with an observation of one of `shapes`, by key."""
-        sql = f"SELECT DISTINCT key FROM observation WHERE key > ? AND shape {_AMONG} ORDER BY key LIMIT ?"
-        return [r[0] for r in self._file.rows(sql, (after, _json(shapes), limit))]
+        rows = self._file.rows(
+            "SELECT DISTINCT key FROM observation WHERE key > ? AND shape IN (SELECT value FROM json_each(?))"
+            " ORDER BY key LIMIT ?",
+            (after, _json(shapes), limit),
+        )
+        return [r[0] for r in rows]
 
     def digest(self, controller: str | None = None) -> str:
         """Hash all identifiers, observations and links, whatever the order in which they came."""
@@ -185,8 +190,7 @@ class SQLiteStore:
 
     def counts(self) -> Mapping[str, int]:
         """Count rows per kind."""
-        sql = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM {table}" for name, table in COUNTED.items())
-        return dict(self._file.rows(sql))
+        return dict(self._file.rows(COUNTS))
 
     def journal_append(self, values: Sequence[bytes], at: int) -> range:
         """Keep incoming events durably, in one transaction, and return their offsets; `at` is when they came."""
@@ -204,7 +208,7 @@ class SQLiteStore:
     def journal_read(self, after_offset: int, limit: int) -> list[tuple[int, bytes]]:
         """Read events with an offset > `after_offset`, in order; -1 reads from the start."""
         sql = "SELECT offset, value FROM journal WHERE offset > ? ORDER BY offset LIMIT ?"
-        return self._file.rows(sql, (after_offset, limit))  # type: ignore[return-value]
+        return self._file.rows(sql, (after_offset, limit))
 
     def journal_depth(self) -> int:
         """Count the events whose facts are not written yet."""
@@ -221,11 +225,18 @@ class SQLiteStore:
         self._file.close()
 
 
-_FACTS_IDENTIFIERS = f"SELECT * FROM identifier WHERE key {_AMONG} ORDER BY key"
-_FACTS_OBSERVATIONS = f"SELECT * FROM observation WHERE key {_AMONG} ORDER BY key, at, shape, matter, about"
-_FACTS_ENTRIES = f"SELECT key, id, at, kind, body FROM entry WHERE key {_AMONG} ORDER BY at, id"
-_FACTS_COMMANDS = f"SELECT * FROM command WHERE key {_AMONG} ORDER BY issued, id"
-_LINKS_OF = f"SELECT * FROM link WHERE a {_AMONG} UNION SELECT * FROM link WHERE b {_AMONG}"
+_FACTS_IDENTIFIERS = "SELECT * FROM identifier WHERE key IN (SELECT value FROM json_each(?)) ORDER BY key"
+_FACTS_OBSERVATIONS = (
+    "SELECT * FROM observation WHERE key IN (SELECT value FROM json_each(?)) ORDER BY key, at, shape, matter, about"
+)
+_FACTS_ENTRIES = (
+    "SELECT key, id, at, kind, body FROM entry WHERE key IN (SELECT value FROM json_each(?)) ORDER BY at, id"
+)
+_FACTS_COMMANDS = "SELECT * FROM command WHERE key IN (SELECT value FROM json_each(?)) ORDER BY issued, id"
+_LINKS_OF = (
+    "SELECT * FROM link WHERE a IN (SELECT value FROM json_each(?1))"
+    " UNION SELECT * FROM link WHERE b IN (SELECT value FROM json_each(?1))"
+)
 
 
 def _component(db: Connection, keys: Iterable[Key]) -> tuple[set[Key], set[Link]]:
@@ -235,8 +246,7 @@ def _component(db: Connection, keys: Iterable[Key]) -> tuple[set[Key], set[Link]
     frontier = set(keys)
     while frontier:
         members |= frontier
-        among = _json(frontier)
-        found = set(map(Link._make, db.execute(_LINKS_OF, (among, among))))
+        found = set(map(Link._make, db.execute(_LINKS_OF, (_json(frontier),))))
         links |= found
         frontier = {end for link in found if link.kind == _SAME for end in link[:2]} - members
     return members, links

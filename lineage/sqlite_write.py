@@ -41,6 +41,13 @@ _TOMBSTONE = (
     "INSERT INTO tombstone VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET controller = excluded.controller,"
     " at = excluded.at, next = excluded.next WHERE (excluded.at, excluded.next) > (at, next)"
 )
+_FORGET_IDENTIFIER = (
+    "DELETE FROM identifier WHERE key = ?",
+    "DELETE FROM due WHERE key = ?",
+    "DELETE FROM watched WHERE key = ?",
+    "DELETE FROM link WHERE a = ?",
+    "DELETE FROM link WHERE b = ?",
+)
 _AUDIT_HEAD = "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1"
 _CERTIFICATE_HEAD = "SELECT seq, hash FROM certificate ORDER BY seq DESC LIMIT 1"
 
@@ -66,7 +73,8 @@ def write_batch(db: Connection, batch: Batch) -> int:
     _write_shapes(db, batch.shapes)
     _write_identifiers(db, batch.identifiers)
     _write_observations(db, batch.observations)
-    _write_rest(db, batch)
+    _write_data_subjects(db, batch)
+    _write_cascades(db, batch)
     _write_chains(db, batch)
     _forget(db, batch)
     touched = db.total_changes - before
@@ -114,7 +122,7 @@ def _write_observations(db: Connection, observations: list[Observation]) -> None
         db.executemany("INSERT INTO holder VALUES (?, ?) ON CONFLICT DO NOTHING", sorted(held))
 
 
-def _write_rest(db: Connection, batch: Batch) -> None:
+def _write_data_subjects(db: Connection, batch: Batch) -> None:
     if batch.links:
         db.executemany(_LINK, sorted(batch.links))
     if batch.entries:
@@ -129,6 +137,9 @@ def _write_rest(db: Connection, batch: Batch) -> None:
             "INSERT INTO watched VALUES (?) ON CONFLICT DO NOTHING", [(k,) for k, on in batch.watched.items() if on]
         )
         db.executemany("DELETE FROM watched WHERE key = ?", [(k,) for k, on in batch.watched.items() if not on])
+
+
+def _write_cascades(db: Connection, batch: Batch) -> None:
     if batch.cases:
         db.executemany(_CASE, batch.cases)
     if batch.commands:
@@ -188,14 +199,8 @@ def _forget(db: Connection, batch: Batch) -> None:
         db.executemany("DELETE FROM entry WHERE id = ?", [(id_,) for id_ in batch.forget_entries])
     if batch.forget_identifiers:
         keys = [(key,) for key in sorted(batch.forget_identifiers)]
-        for table, column in (
-            ("identifier", "key"),
-            ("due", "key"),
-            ("watched", "key"),
-            ("link", "a"),
-            ("link", "b"),
-        ):
-            db.executemany(f"DELETE FROM {table} WHERE {column} = ?", keys)  # noqa: S608 -- names of ours only
+        for statement in _FORGET_IDENTIFIER:
+            db.executemany(statement, keys)
 
 
 def _forget_observations(db: Connection, observations: list[Observation]) -> None:
