@@ -79,11 +79,17 @@ def graph_digest(
     (a log can be compacted or copied), the sealed values (they are encrypted with fresh randomness).
     """
     named = {s.id: _shape_hash(s) for s in shapes if controller in (None, s.controller)}
-    whole = controller is None
+    if controller is not None:
+        identifiers = [i for i in identifiers if i.controller == controller]
+        keys = {i.key for i in identifiers}
+        observations = (o for o in observations if o.shape in named)
+        # A link without a shape says by its ends whose it is.
+        links = (link for link in links if link.shape in named or (not link.shape and link.a in keys))
+    named[0] = b""
     total = (
-        _sum(_identifier_hashes(identifiers, controller))
-        + _sum(_observation_hashes(observations, named, whole=whole))
-        + _sum(_link_hashes(links, named, whole=whole))
+        _sum(_identifier_hashes(identifiers))
+        + _sum(_observation_hashes(observations, named))
+        + _sum(_link_hashes(links, named))
     )
     return f"{total % _MODULUS:064x}"
 
@@ -97,20 +103,17 @@ def _shape_hash(shape: Shape) -> bytes:
     return hashlib.sha256(orjson.dumps([shape.controller, shape.type, shape.body])).digest()
 
 
-def _identifier_hashes(rows: Iterable[Identifier], controller: str | None) -> Iterator[bytes]:
-    for key, check, of, kind, _sealed in rows:
-        if controller in (None, of):
-            yield hashlib.sha256(b"i" + orjson.dumps([key, check, of, kind])).digest()
+def _identifier_hashes(rows: Iterable[Identifier]) -> Iterator[bytes]:
+    for key, check, controller, kind, _sealed in rows:
+        yield hashlib.sha256(b"i" + orjson.dumps([key, check, controller, kind])).digest()
 
 
-def _observation_hashes(rows: Iterable[Observation], shapes: Mapping[int, bytes], *, whole: bool) -> Iterator[bytes]:
+def _observation_hashes(rows: Iterable[Observation], shapes: Mapping[int, bytes]) -> Iterator[bytes]:
     pack, sha256 = _OBSERVATION.pack, hashlib.sha256
     for key, at, shape, matter, about, _evidence in rows:
-        if whole or shape in shapes:
-            yield sha256(b"o" + shapes[shape] + pack(key, at, matter, about)).digest()
+        yield sha256(b"o" + shapes[shape] + pack(key, at, matter, about)).digest()
 
 
-def _link_hashes(rows: Iterable[Link], shapes: Mapping[int, bytes], *, whole: bool) -> Iterator[bytes]:
+def _link_hashes(rows: Iterable[Link], shapes: Mapping[int, bytes]) -> Iterator[bytes]:
     for a, b, kind, shape, at in rows:
-        if whole or shape in shapes:
-            yield hashlib.sha256(b"l" + shapes[shape] + _LINK.pack(a, b, at) + kind.encode()).digest()
+        yield hashlib.sha256(b"l" + shapes[shape] + _LINK.pack(a, b, at) + kind.encode()).digest()

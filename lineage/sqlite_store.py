@@ -85,7 +85,7 @@ class SQLiteStore:
         """Collect the facts of the data subject that the identifiers `keys` belong to."""
         with self._file.snapshot() as db:
             members, links = _component(db, keys)
-            devices = {link.b for link in links if link.kind != _SAME and link.a in members}
+            devices = {link.b for link in links if link.kind != _SAME}
             own, with_devices = (_json(members),), (_json(members | devices),)
 
             def ask(sql: str, among: tuple[str]) -> Iterable[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sqlite3
 import subprocess
@@ -253,7 +252,7 @@ def test_the_files_are_the_owners_alone(path: Path, store: SQLiteStore) -> None:
     assert len(list(path.parent.iterdir())) == 4
 
 
-def test_a_journaled_event_leaves_with_the_transaction_that_writes_its_facts(path: Path, store: SQLiteStore) -> None:
+def test_a_journaled_event_leaves_with_the_transaction_that_writes_its_facts(store: SQLiteStore) -> None:
     assert store.journal_append([b"a", b"b", b"c"], 1) == range(3)
     assert store.journal_append([], 1) == range(3, 3)
     assert store.journal_read(-1, 2) == [(0, b"a"), (1, b"b")]
@@ -323,4 +322,4 @@ def test_a_path_with_odd_characters_is_one_file(tmp_path: Path) -> None:
     path = tmp_path / "a b%20#?.db"
     SQLiteStore.open(path).close()
     assert {p.name for p in tmp_path.iterdir()} == {path.name, f"{path.name}.lock"}
-    assert os.path.getsize(path) > 0
+    assert path.stat().st_size > 0

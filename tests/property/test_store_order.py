@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,7 +30,7 @@ observations = st.builds(
     st.sampled_from((0, 4)),
     st.integers(0, 99),
 )
-links = st.builds(Link, keys, keys, st.sampled_from(("same", "device")), numbers, st.integers(0, 9))
+links = st.builds(Link, keys, keys, st.sampled_from(("same", "device")), st.integers(0, 3), st.integers(0, 9))
 facts = st.lists(st.one_of(observations, links, st.sampled_from(IDENTIFIERS)), min_size=1, max_size=40)
 
 
@@ -39,7 +40,7 @@ def batch_of(rows: Sequence[Any], renumber: dict[int, int]) -> Batch:
         if isinstance(row, Identifier):
             batch.identifiers.append(row)
         elif isinstance(row, Link):
-            batch.links.append(row._replace(shape=renumber[row.shape]))
+            batch.links.append(row._replace(shape=renumber.get(row.shape, 0)))
         else:
             batch.observations.append(row._replace(shape=renumber[row.shape]))
     return batch
@@ -57,7 +58,7 @@ def named(facts: Facts, renumber: dict[int, int]) -> tuple[Any, ...]:
     """Give the shapes their own numbers back, so that facts of two stores can be compared."""
     back = {new: old for old, new in renumber.items()}
     rows = sorted(o._replace(shape=back[o.shape]) for o in facts.observations)
-    return facts.identifiers, sorted(k._replace(shape=back[k.shape]) for k in facts.links), rows
+    return facts.identifiers, sorted(k._replace(shape=back.get(k.shape, 0)) for k in facts.links), rows
 
 
 @settings(deadline=None, max_examples=150)
@@ -110,6 +111,23 @@ def test_a_digest_notices_any_row_that_is_missing(rows: list[Any], which: int) -
         return graph_digest(SHAPES, batch.identifiers, batch.observations, batch.links)
 
     assert digest(list(whole.values())) != digest(rest)
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "value"),
+    [(Observation(1, 2, 1, 4, 5, 6), f, v) for f, v in zip(Observation._fields, (9, 9, 2, 9, 9, None), strict=True)]
+    + [(Link(1, 2, "same", 1, 5), f, v) for f, v in zip(Link._fields, (9, 9, "device", 2, 9), strict=True)]
+    + [(IDENTIFIERS[1], f, v) for f, v in zip(Identifier._fields, (9, 9, "other", "phone", None), strict=True)],
+)
+def test_a_digest_covers_every_field_that_says_something(row: Any, field: str, value: Any) -> None:
+    def digest(of: Any) -> str:
+        batch = batch_of([of], {1: 1, 2: 2, 3: 3})
+        return graph_digest(SHAPES, batch.identifiers, batch.observations, batch.links)
+
+    if value is None:
+        assert digest(row._replace(**{field: b"" if field == "sealed" else 0})) == digest(row)
+    else:
+        assert digest(row._replace(**{field: value})) != digest(row)
 
 
 lines = st.lists(
