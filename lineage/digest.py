@@ -78,14 +78,13 @@ def graph_digest(
     Left out is what may differ between two graphs that say the same: the numbers of the shapes, the evidence
     (a log can be compacted or copied), the sealed values (they are encrypted with fresh randomness).
     """
-    named = {s.id: _shape_hash(s) for s in shapes if controller in (None, s.controller)}
+    named = {0: b""} | {s.id: _shape_hash(s) for s in shapes if controller in (None, s.controller)}
     if controller is not None:
         identifiers = [i for i in identifiers if i.controller == controller]
         keys = {i.key for i in identifiers}
         observations = (o for o in observations if o.shape in named)
         # A link without a shape says by its ends whose it is.
-        links = (link for link in links if link.shape in named or (not link.shape and link.a in keys))
-    named[0] = b""
+        links = (link for link in links if (link.shape in named if link.shape else link.a in keys))
     total = (
         _sum(_identifier_hashes(identifiers))
         + _sum(_observation_hashes(observations, named))
