@@ -7,6 +7,7 @@ The engine knows no controller and no rule id: whatever differs between two shop
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -240,6 +241,7 @@ class Right:
     express: bool = False
     irrelevant: bool = False
     source: str | None = None
+    channel_ends: Mapping[str, Ids] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,3 +351,22 @@ class Policy:
     def by_term(self) -> Mapping[str, str]:
         """Give the category of each term."""
         return {c.term: c.id for c in self.categories.values()}
+
+    @functools.cached_property
+    def _cited(self) -> Mapping[str, Ids]:
+        """Turn `cited_with` round: for each id (or role) the ids that ride along."""
+        found: dict[str, list[str]] = {}
+        for id_, along in self.cited_with.items():
+            for other in along:
+                if other.startswith("role:"):
+                    role = other.removeprefix("role:")
+                    for recipient in self.recipients.values():
+                        if recipient.role == role:
+                            found.setdefault(recipient.id, []).append(id_)
+                else:
+                    found.setdefault(other, []).append(id_)
+        return {k: tuple(v) for k, v in found.items()}
+
+    def cited_with_of(self, id_: str) -> Ids:
+        """Give the ids that the policy cites along with a rule, a target or a selector such as `via:email`."""
+        return self._cited.get(id_, ())

@@ -180,6 +180,7 @@ def _right(row: Mapping[str, Any]) -> Right:
         express=bool(row.get("express")),
         irrelevant=bool(row.get("irrelevant")),
         source=row.get("source"),
+        channel_ends=_map(row.get("channel_ends")),
     )
 
 
@@ -318,7 +319,7 @@ def build(raw: Mapping[str, Any], settings: Mapping[str, Any] | None = None, roo
         rights=tuple(_right(r) for r in raw["rights"]),
         links=tuple(_link(r) for r in raw["links"]),
         guards=tuple(_guard(g) for g in raw["guards"]),
-        parameters=parameters(root, jurisdiction or "DK"),
+        parameters=parameters(root, jurisdiction),
         cited_with=_map(raw.get("cited_with")),
         settings=dict(settings),
         clocks=_clocks(settings, retention),

@@ -1,0 +1,334 @@
+"""Say until when: the end of a retention, and which holds keep an item, why and how long.
+
+What arrives is the state of a data subject; what leaves are last days. None as an end means that no day is known
+yet: an event must come first, or a setting is missing, and the engine refuses to guess (GDPR art. 5(1)(e), 17(3)).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lineage.calendar import end_of_year_after
+from lineage.policy import Basis, Clock, Closing, Hold, Ids, Retention
+from lineage.subject import Item, Matter, Reasons, Subject
+
+FOREVER = dt.date.max
+_SETTLED = Closing(all=("order.delivered", "order.paid"))
+_KIND_OF_TYPE = {"order": "order", "debt": "debt", "credit": "credit", "service": "contract", "support": "matter",
+                 "form": "matter", "incident": "incident", "competition": "competition", "prize": "competition",
+                 "campaign": "campaign", "survey": "survey", "cookie": "cookie"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """A hold as it is now: `until` is its last day, None if that is not known."""
+
+    hold: Hold
+    until: dt.date | None
+    recipients_until: dict[str, dt.date | None]
+
+
+def matter_kind(type_: str) -> str | None:
+    """Give the kind of matter that events of this type are about, None for those about the person."""
+    return _KIND_OF_TYPE.get(type_.partition(".")[0])
+
+
+def _closing_day(s: Subject, matter: Matter, closing: Closing, opened: int) -> dt.date | None:
+    zone = s.policy.zone
+    if closing.lines is not None:
+        if not matter.happened("order.placed") or matter.lines_left(shipped=closing.lines == "shipped"):
+            return None
+        return zone.day(max(matter.times(("order.shipped", "order.cancelled")), default=opened))
+    moments = []
+    for type_ in closing.all:
+        later = [at for at in matter.times((type_,)) if at >= opened]
+        if not later:
+            return None
+        moments.append(min(later))
+    day = zone.day(max(moments))
+    if closing.plus:
+        parameter = s.policy.parameters.get(closing.plus.removeprefix("param:"))
+        if parameter is None or parameter.duration is None:
+            return None
+        day = parameter.duration.after(day)
+    if closing.none_open:
+        opened_again = matter.times(closing.none_open[0])
+        if opened_again:
+            closed = [at for at in matter.times(closing.none_open[1]) if at >= max(opened_again)]
+            if not closed:
+                return None
+            day = max(day, zone.day(min(closed)))
+    return day
+
+
+def closed_on(s: Subject, matter: Matter, opened_by: Ids, closings: Sequence[Closing]) -> dt.date | None:
+    """Give the day on which the matter was closed, `date.max` while it is open, None if it never opened."""
+    opened = matter.times(opened_by)
+    if not opened:
+        return None
+    days = [d for c in closings if (d := _closing_day(s, matter, c, max(opened))) is not None]
+    return min(days, default=FOREVER)
+
+
+def is_transaction(matter: Matter, *, shipped_counts: bool) -> bool:
+    """Tell whether an order is one for the books: paid, invoiced or shipped, and not cancelled before that."""
+    if matter.happened("order.paid") or (shipped_counts and matter.happened("order.shipped")):
+        return True
+    invoiced = any(t == "order.placed" and f.get("payment") in ("invoice", "account") for _, t, f in matter.events)
+    return invoiced and not (matter.happened("order.cancelled") and matter.lines_left(shipped=False) == 0)
+
+
+def parameter_end(s: Subject, name: str, matter: Matter) -> dt.date | None:
+    """Give the last day that a statutory parameter sets for a matter; None if it cannot be told."""
+    parameter = s.policy.parameters.get(name)
+    zone = s.policy.zone
+    if parameter is None or not matter.events:
+        return None
+    if parameter.years is not None:
+        return end_of_year_after(zone.day(matter.events[0][0]), parameter.years)
+    assert parameter.duration is not None  # noqa: S101 - the file's schema demands one of the two
+    if parameter.anchor is None:
+        anchors = matter.times(("order.delivered",))
+    else:
+        anchors = [at for at, type_, _ in s.happened if type_ == parameter.anchor]
+    return parameter.duration.after(zone.day(max(anchors))) if anchors else None
+
+
+def _end_for(s: Subject, hold: Hold, matter: Matter) -> dt.date | None:
+    """Give the last day of the hold for one matter; `date.max` if open, None if it does not apply."""
+    if hold.transaction is not None:
+        if not is_transaction(matter, shipped_counts=hold.transaction == "any"):
+            return None
+    elif not matter.times(hold.opened_by):
+        return None
+    if hold.parameter is not None:
+        return parameter_end(s, hold.parameter, matter) or FOREVER
+    if hold.duration is not None:
+        return hold.duration.after(s.policy.zone.day(max(matter.times(hold.opened_by))))
+    return closed_on(s, matter, hold.opened_by, hold.closed_by)
+
+
+def _latest(s: Subject, ends: Sequence[dt.date | None], today: dt.date) -> tuple[bool, dt.date | None]:
+    running = [e for e in ends if e is not None and e >= today]
+    if not running:
+        return False, None
+    latest = max(running)
+    return True, None if latest == FOREVER else latest
+
+
+def keepings(s: Subject, blocks: str, today: dt.date) -> list[Keeping]:
+    """Give the policy's holds that block something now, each with its latest end over all matters."""
+    found = []
+    for hold in s.policy.holds:
+        if blocks not in hold.blocks:
+            continue
+        if hold.needs_setting and s.policy.settings.get(hold.needs_setting) is not True:
+            continue
+        if (hold.if_state and not s.state(hold.if_state)) or (hold.unless_state and s.state(hold.unless_state)):
+            continue
+        matters = [m for m in s.matters.values() if hold.transaction is None or m.kind == "order"]
+        active, until = _latest(s, [_end_for(s, hold, m) for m in matters], today)
+        own: dict[str, dt.date | None] = {}
+        for target, closings in hold.recipient_closings.items():
+            held, end = _latest(s, [closed_on(s, m, hold.opened_by, closings) for m in matters], today)
+            if held:
+                own[target] = end
+        if active or own:
+            found.append(Keeping(hold, until if active else today, own))
+    return found
+
+
+def covers(s: Subject, keeping: Keeping, item: Item) -> bool:
+    """Tell whether a hold protects the item: its activity or category, in its systems, or at its recipients."""
+    hold, policy = keeping.hold, s.policy
+    activity = policy.activities.get(item.activity)
+    if hold.recipients is not None:
+        return item.target in hold.recipients
+    if activity is not None and activity.marketing:
+        return False
+    if item.target in hold.recipient_closings:
+        return item.target in keeping.recipients_until and _in_activities(s, hold, item)
+    place = _place(s, item.target)
+    if hold.activities is None:
+        return hold.categories is not None and item.category in hold.categories and (
+            hold.systems is None or place in hold.systems
+        ) and place in policy.systems  # fmt: skip
+    if not _in_activities(s, hold, item):
+        return False
+    at_system = place in policy.systems
+    if at_system and hold.systems is not None and place not in hold.systems:
+        return False
+    return hold.categories is None or item.category in hold.categories or not (at_system or hold.statutory)
+
+
+def _in_activities(s: Subject, hold: Hold, item: Item) -> bool:
+    if isinstance(hold.activities, tuple):
+        return item.activity in hold.activities
+    activity = s.policy.activities.get(item.activity)
+    return activity is not None and Basis(hold.activities) in activity.kinds
+
+
+def _place(s: Subject, target: str) -> str:
+    """Give the system that a recipient operates, or the target itself."""
+    recipient = s.policy.recipients.get(target)
+    return recipient.operates if recipient is not None and recipient.operates else target
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """That an item is kept, why, and until when (None: not known)."""
+
+    reasons: Reasons
+    until: dt.date | None
+    statutory: bool
+    claim: bool = False
+
+
+def keeping_of(s: Subject, item: Item, active: Sequence[Keeping], today: dt.date) -> Kept | None:
+    """Give what keeps an item: the latest end wins, and an unknown end is later than any other."""
+    ids: list[str] = []
+    ends: list[dt.date | None] = []
+    statutory = True
+    for keeping in active:
+        if covers(s, keeping, item):
+            hold = keeping.hold
+            parameter = f"param:{hold.parameter}" if hold.parameter else ""
+            ids += [hold.id, *hold.cites, parameter]
+            ends.append(keeping.recipients_until.get(item.target, keeping.until))
+            statutory = statutory and hold.statutory
+    claim = _claim(s, item, today)
+    if claim is not None:
+        ids += claim.reasons
+        ends.append(claim.until)
+        statutory = False
+    if not ends:
+        return None
+    until = None if None in ends else max(e for e in ends if e is not None)
+    return Kept(s.cite(*ids, *_why_held(s, item)), until, statutory, claim is not None)
+
+
+def _claim(s: Subject, item: Item, today: dt.date) -> Kept | None:
+    """Give a legal claim or a court's order that needs the item (GDPR art. 17(3)(e), 18(1)(c))."""
+    policy = s.policy
+    if _place(s, item.target) not in policy.systems:
+        return None
+    for ref, about, categories, _ in s.claims:
+        closed = s.closed_claims.get(ref)
+        if closed is not None and policy.zone.day(closed) < today:
+            continue
+        if (not categories or item.category in categories) and about in ("", item.matter):
+            ids = policy.restriction.get("claim") or policy.claim_cites or ("gdpr:17",)
+            return Kept((*ids, "gdpr:17"), policy.zone.day(closed) if closed else None, statutory=False, claim=True)
+    for until, activities, systems, categories in s.orders_to_keep:
+        if until is not None and until < today:
+            continue
+        named = not activities or item.activity in activities
+        if named and (not systems or item.target in systems) and (not categories or item.category in categories):
+            ids = tuple(g.id for g in policy.guards if g.on == "disclosure" and g.to == "authority") or ("gdpr:17",)
+            return Kept((*ids, "gdpr:17"), until, statutory=False, claim=True)
+    return None
+
+
+def _why_held(s: Subject, item: Item) -> Ids:
+    activity = s.policy.activities.get(item.activity)
+    recipient = s.policy.recipients.get(item.target)
+    return (
+        *((activity.id, *activity.retention) if activity else ()),
+        *((recipient.id,) if recipient else ()),
+        *sorted(item.cites),
+    )
+
+
+def retention_end(s: Subject, item: Item) -> tuple[dt.date | None, Reasons]:
+    """Give the last day of the item by the clock (the latest of its rules), and the rules that say so.
+
+    None: some rule has no end yet. An item without any activity (a copy that was disclosed) has no clock.
+    """
+    activity = s.policy.activities.get(item.activity)
+    if activity is None:
+        return None, ()
+    ends: list[dt.date | None] = []
+    ids: list[str] = []
+    place = _place(s, item.target)
+    for id_ in activity.retention:
+        rule = s.policy.retention[id_]
+        only = rule.systems.get(activity.name)
+        if only is not None and place not in only:
+            continue
+        applies, end = rule_end(s, rule, item)
+        if applies:
+            ends.append(end)
+            ids += [id_, f"param:{rule.parameter}" if rule.parameter else ""]
+    if not ends or None in ends:
+        return None, s.cite(*ids, activity.id, *sorted(item.cites))
+    return max(e for e in ends if e is not None), s.cite(*ids, activity.id, *sorted(item.cites))
+
+
+def rule_end(s: Subject, rule: Retention, item: Item) -> tuple[bool, dt.date | None]:
+    """Give whether a rule has a say for the item, and the last day that it gives (None: none yet)."""
+    if rule.unless is not None and s.state(rule.unless[0]):
+        return rule_end(s, s.policy.retention[rule.unless[1]], item)
+    matter = s.matters.get(item.matter)
+    if rule.parameter is not None:
+        return True, parameter_end(s, rule.parameter, matter) if matter else None
+    if rule.collected:
+        assert rule.clock is not None  # noqa: S101 - set with `collected`
+        return True, rule.clock.durations[0].after(s.policy.zone.day(item.last))
+    if rule.guest_as is not None and not s.had_account:
+        clock = next((c for (_, a), c in s.policy.clocks.items() if a == rule.guest_as), None)
+    else:
+        clock = s.policy.clocks.get((rule.id, item.activity)) if rule.needs_setting else rule.clock
+    if clock is None:
+        return True, None
+    end = clock_end(s, clock, matter)
+    if end is None and not rule.needs_setting:
+        kinds = {matter_kind(t) for t in clock.anchors}
+        own = matter.kind if matter else None
+        if None not in kinds and own not in kinds:
+            return False, None
+    return True, end
+
+
+def clock_end(s: Subject, clock: Clock, matter: Matter | None) -> dt.date | None:
+    """Give the last day by a clock: per matter, or per person where the anchor is about another kind of matter."""
+    if clock.unless is not None and matter is not None and matter.happened(clock.unless[0]):
+        return clock_end(s, clock.unless[1], matter)
+    zone = s.policy.zone
+    anchors = _anchor_times(s, clock.anchors, matter)
+    after = None
+    if clock.after:
+        done = _anchor_times(s, clock.after, matter)
+        after = zone.day(max(done)) if done else None
+        if after is None and matter is not None and matter.events:
+            after = _closing_day(s, matter, _SETTLED, matter.events[0][0])
+        if after is None:
+            return None
+        anchors = anchors or done
+    if not anchors:
+        return None
+    day = zone.day(max(anchors))
+    for name in clock.params:
+        parameter = s.policy.parameters.get(name)
+        if parameter is None or parameter.duration is None:
+            return None
+        day = parameter.duration.after(day)
+    for duration in clock.durations:
+        day = duration.after(day)
+    return max(day, after) if after is not None else day
+
+
+def _anchor_times(s: Subject, types: Ids, matter: Matter | None) -> list[int]:
+    found: list[int] = []
+    for type_ in types:
+        if matter is not None and matter_kind(type_) == matter.kind:
+            found += matter.times((type_,))
+        else:
+            found += [at for at, happened, _ in s.happened if happened == type_]
+    if matter is not None and matter.kind == "matter" and found:
+        # A matter that was opened again after it was handled is not handled: the clock waits.
+        opened = matter.times(("support.opened", "support.reopened", "form.submitted"))
+        if opened and max(opened) > max(found):
+            return []
+    return found

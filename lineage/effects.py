@@ -1,0 +1,152 @@
+"""Work out what has to be written after a data subject was folded: the difference between its state and the store.
+
+Commands, cases, log lines and certificates have ids derived from what they are about, so writing them again changes
+nothing. Where an erasure is through and nothing is kept any longer, the graph forgets the person: what stays are the
+tombstones of the identifiers and the certificate, neither with personal data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import orjson
+
+from lineage.fold import keepings_of_case, next_due, pending_because
+from lineage.rights import answer_day
+from lineage.store import AuditRow, Batch, CaseRow, CommandRow, Facts, Identifier, Key, Tombstone
+from lineage.subject import Command, Note, Subject
+
+_STATES = {"open": "pending", "done": "acknowledged", "refused": "refused", "retained": "pending", "failed": "pending",
+           "unsupported": "pending"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What to write, whether the person's events must be looked at one by one, whether the graph forgets the person."""
+
+    batch: Batch
+    watched: bool
+    forget: bool
+
+
+def dump(value: object) -> str:
+    """Write canonical JSON."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def effects(s: Subject, facts: Facts, now: int, successor: Callable[[Identifier], Key], *, forgets: bool = True) -> Effects:
+    """Compare a folded state with what the store has of it."""
+    batch = Batch()
+    key, controller = facts.keys[0], s.policy.id
+    _commands(s, facts, batch, key, now)
+    for case in s.cases.values():
+        batch.cases.append(CaseRow(case.id, key, controller, case.right, case.at, state_of(s, case.id), case_body(s, case.id)))
+        if case.done and case.right == "erasure":
+            batch.certificates.append((case.id, certificate(s, case.id)))
+    batch.audit = [_line(key, controller, n) for n in s.notes]
+    through = s.erased_at is not None and s.cases[s.erasure].done
+    if s.erased_at is not None:
+        batch.tombstones = [Tombstone(i.key, controller, s.erased_at, successor(i)) for i in facts.identifiers]
+    unsettled = any(c.state not in ("done", "refused") for c in s.commands.values() if c.keeps_open or c.notice)
+    if forgets and through and not s.items and not unsettled:
+        batch.forget_observations = list(facts.observations)
+        batch.forget_identifiers = list(facts.keys)
+        batch.forget_entries = [e.id for e in facts.entries]
+        return Effects(batch, watched=False, forget=True)
+    due = next_due(s)
+    at = s.policy.zone.midnight(due) if due is not None else None
+    watched = s.erased_at is not None or any(not c.done for c in s.cases.values()) or bool(s.restrictions)
+    for identifier in facts.identifiers:
+        batch.due_exact[identifier.key] = at if identifier.key == key else None
+        batch.watched[identifier.key] = watched
+    return Effects(batch, watched, forget=False)
+
+
+def _commands(s: Subject, facts: Facts, batch: Batch, key: Key, now: int) -> None:
+    sent: dict[str, set[str]] = {}
+    rows: dict[str, list[CommandRow]] = {}
+    for row in facts.commands:
+        body = orjson.loads(row.body)
+        sent.setdefault(body["base"], set()).update(body["reasons"])
+        rows.setdefault(body["base"], []).append(row)
+    for command in s.commands.values():
+        new = [c for c in command.why if c not in sent.get(command.id, ())]
+        if new or command.id not in sent:
+            batch.commands.append(_row(s, command, key, tuple(new), first=command.id not in sent))
+        wanted = _STATES[command.state]
+        for row in rows.get(command.id, ()):
+            if row.state != wanted:
+                due = now if wanted == "pending" else row.due
+                batch.command_states[row.id] = (wanted, due, row.attempts)
+
+
+def _row(s: Subject, command: Command, key: Key, categories: tuple[str, ...], *, first: bool) -> CommandRow:
+    more = hashlib.sha256("\x1f".join(sorted(categories)).encode()).hexdigest()[:6]
+    case = s.cases.get(command.case)
+    body = {
+        "base": command.id,
+        "activity": command.activity,
+        "notice": command.notice,
+        "reasons": {c: command.why[c] for c in (command.why if first else categories)},
+        "deadline": answer_day(s, case).isoformat() if case is not None else None,
+    }
+    id_ = command.id if first else f"{command.id}-{more}"
+    return CommandRow(id_, key, s.policy.id, command.target, command.case, command.kind, dump(body), command.issued,
+                      command.issued, _STATES[command.state], 0)  # fmt: skip
+
+
+def _line(key: Key, controller: str, note: Note) -> AuditRow:
+    parts = (key, note.at, note.kind, note.about, note.target, note.case, *note.reasons)
+    id_ = hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:24]
+    body = {"about": note.about, "target": note.target, "case": note.case, "reasons": note.reasons}
+    return AuditRow(id_, note.at, controller, note.kind, dump({k: v for k, v in body.items() if v}))
+
+
+def state_of(s: Subject, case: str) -> str:
+    """Give the state of a case as the outside sees it."""
+    if s.cases[case].declined:
+        return "declined"
+    return "open" if pending_because(s, case) else "closed"
+
+
+def case_body(s: Subject, id_: str) -> str:
+    """Describe a case without personal data: why it is open, what each target was told, what is kept until when."""
+    case = s.cases[id_]
+    return dump(
+        {
+            "reasons": case.reasons,
+            "via": case.via,
+            "scope": case.scope,
+            "of": case.of,
+            "pending": pending_because(s, id_),
+            "declined": case.declined,
+            "deadline": answer_day(s, case).isoformat(),
+            "answer": {c: sorted(t) for c, t in sorted(case.answer.items())},
+            "omitted": dict(sorted(case.omitted.items())),
+            "targets": outcomes(s, id_),
+        },
+    )
+
+
+def outcomes(s: Subject, case: str) -> list[dict[str, object]]:
+    """List, per target and category, what is known of the command: never more than has been confirmed."""
+    found: list[dict[str, object]] = []
+    for command in s.commands.values():
+        if command.case != case:
+            continue
+        outcome = {"done": "erased" if command.kind == "erase" else command.kind, "open": "unconfirmed"}.get(command.state, command.state)
+        for category, reasons in command.why.items():
+            found.append({"target": command.target, "category": category, "command": command.kind, "outcome": outcome,
+                          "because": reasons, "issued": command.issued, "acknowledged": command.acknowledged})  # fmt: skip
+    if case == s.erasure:
+        found += keepings_of_case(s)
+    return found
+
+
+def certificate(s: Subject, case: str) -> str:
+    """Write what was done for a closed case; its hash is chained to the certificate before it by the store."""
+    c = s.cases[case]
+    return dump({"case": case, "controller": s.policy.id, "policy_version": s.policy.version, "right": c.right, "received": c.at,
+                 "reasons": c.reasons, "targets": outcomes(s, case)})  # fmt: skip

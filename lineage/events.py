@@ -1,0 +1,654 @@
+"""Take an event into the state: what it is under the policy, what it opens and ends, whom its data reach.
+
+What arrives is an event as the graph remembers it; what leaves are changed matters, consents, joins and items, and a
+verdict for every category that was let through, stopped or set aside.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import schemas
+from lineage.calendar import EEA, Duration, age_on
+from lineage.clocks import keeping_of, keepings, matter_kind
+from lineage.ending import distrust, end, target_ids, why
+from lineage.guards import disclosure
+from lineage.holding import (
+    Happening, consented, feed, narrowed, put, receives, stopped, verdict,
+)
+from lineage.policy import Activity, Basis, EventKind, Ids, Policy, Role
+from lineage.rights import end_activity, object_to, suppress, withdraw_channel
+from lineage.subject import Grant, Item, Matter, Quarantine, Subject, Use
+
+if TYPE_CHECKING:
+    from lineage.fold import Event
+
+_EVERY_POLICY = ("consent.", "person.", "relationship.", "claim.", "preservation.", "breach.", "data.")
+_PREFERRED = {"sms": "newsletter/sms_signup", "push": "push_consent"}
+
+
+def kinds_of(policy: Policy, type_: str, channel: object = None, network: object = None) -> tuple[EventKind, ...]:
+    """Give the policy's kinds of an event: the first that fits; a social network adds that of a social login."""
+    names = schemas.registry().types[type_].kinds
+    found: list[EventKind] = []
+    preferred = _PREFERRED.get(str(channel))
+    if preferred in names and preferred in policy.kinds:
+        return (policy.kinds[preferred],)
+    for name in names:
+        kind = policy.kinds.get(name)
+        if kind is None and "/" not in name:
+            kind = next((k for k in policy.kinds.values() if k.base == name and "/" in k.kind), None)
+        if kind is not None and kind not in found:
+            found.append(kind)
+    social = type_.startswith("account.") and network
+    return tuple(found) if social else tuple(found[:1])
+
+
+def default_categories(policy: Policy, type_: str, channel: object = None, network: object = None) -> tuple[str, ...]:
+    """Give what the policy says that an event of the type carries."""
+    if schemas.registry().types[type_].carries_none:
+        return ()
+    return tuple(dict.fromkeys(c for k in kinds_of(policy, type_, channel, network) for c in k.carries))
+
+
+def happening(s: Subject, event: Event) -> Happening:
+    """Read an event under the policy: its kinds, and its terms as categories."""
+    policy = s.policy
+    fields = dict(event.fields)
+    by_term = policy.by_term()
+    named = fields.get("categories")
+    terms = (*event.terms, *(named if isinstance(named, tuple) else ()))
+    kinds = kinds_of(policy, event.type, fields.get("channel"), fields.get("network"))
+    needs_kind = bool(schemas.registry().types[event.type].kinds) and not event.type.startswith(_EVERY_POLICY)
+    return Happening(
+        event.at, event.type,
+        frozenset(by_term[t] for t in terms if t in by_term),
+        frozenset(t for t in terms if t not in by_term),
+        fields, {}, kinds, needs_kind and not kinds, event.matter, event.about, event.device_only,
+    )
+
+
+def take(s: Subject, event: Event) -> None:
+    """Take an event into the state."""
+    e = happening(s, event)
+    if _refused(s, e):
+        return
+    if e.kindless:
+        ids = [g.id for g in s.policy.guards if g.on == "unknown_kind" and g.kind in (None, e.type.partition(".")[0])]
+        verdict(s, e, "quarantined", s.cite(*ids, *(() if ids else ("gdpr:5",))), "", sorted(e.categories) or ("",))
+        s.note("warned", s.cite(*ids), about=f"unknown kind of event: {e.type}")
+        return
+    new_matter = bool(e.matter) and e.matter not in s.matters
+    _remember(s, e)
+    if s.erased_at is not None:
+        _after_erasure(s, e, new_matter=new_matter)
+        return
+    _state_of_person(s, e)
+    if _child(s, e):
+        return
+    _consents(s, e)
+    if e.type.startswith("cookie."):
+        _cookie(s, e)
+    elif e.type.startswith("data."):
+        _data(s, e)
+    elif e.type == "breach.reported":
+        _breach(s, e)
+    elif e.type.startswith(("claim.", "preservation.")):
+        _claims(s, e)
+    else:
+        _join(s, e)
+        feed(s, e)
+    _ends(s, e)
+
+
+def _refused(s: Subject, e: Happening) -> bool:
+    for guard in s.policy.guards:
+        if guard.on == "insecure" and e.fields.get("secure") is False:
+            verdict(s, e, "refused", s.cite(guard.id, *guard.cites))
+            s.note("logged", s.cite(guard.id), about="refused")
+            return True
+        if guard.on == "required" and e.type == guard.event:
+            missing = {c.id for c in s.policy.categories.values() if c.required} - e.categories
+            if missing:
+                verdict(s, e, "refused", s.cite(guard.id, *guard.cites))
+                s.note("logged", s.cite(guard.id, *guard.cites), about="refused: a mandatory field is missing")
+                return True
+        if guard.on == "child" and e.type in guard.refuses and s.underage:
+            verdict(s, e, "refused", s.underage)
+            s.note("logged", s.underage, about="refused")
+            return True
+    return False
+
+
+def _remember(s: Subject, e: Happening) -> None:
+    s.happened.append((e.at, e.type, e.matter))
+    for ref in (e.matter, e.about):
+        if not ref or ref.startswith("device:"):
+            continue
+        matter = s.matters.setdefault(ref, Matter(ref.partition(":")[0], ref))
+        if ref == e.matter:
+            matter.events.append((e.at, e.type, e.fields))
+    if e.type == "account.created":
+        s.had_account = True
+
+
+def _date(value: object) -> dt.date | None:
+    return dt.date.fromisoformat(str(value)) if value else None
+
+
+def _state_of_person(s: Subject, e: Happening) -> None:
+    if e.type == "person.died":
+        s.died = e.at
+    born = _date(e.fields.get("born"))
+    if born is not None:
+        s.born = born
+    if e.type == "person.age_learnt" and e.fields.get("age") is not None:
+        s.age = (int(str(e.fields["age"])), e.at)
+    network = e.fields.get("network")
+    if network or e.type.startswith("social."):
+        sources = [r for r in s.policy.recipients.values() if r.role is Role.SOURCE]
+        named = [r.name for r in sources if network in r.names]
+        plain = [r.name for r in sources if "social" in r.name]
+        s.sources.update(named or plain)
+    if e.fields.get("origin"):
+        s.sources.add(str(e.fields["origin"]))
+    limit = _age_limit(s)
+    if limit is not None and known_age(s) is not None and (known_age(s) or 0) < limit and not s.underage:
+        _child_learnt(s, e)
+
+
+def known_age(s: Subject) -> int | None:
+    """Give the person's age today, None if it is not known."""
+    if s.born is not None:
+        return age_on(s.born, s.today)
+    if s.age is not None:
+        age, at = s.age
+        since = s.policy.zone.day(at)
+        return age + (s.today.year - since.year) - ((s.today.month, s.today.day) < (since.month, since.day))
+    return None
+
+
+def _age_limit(s: Subject) -> int | None:
+    for guard in s.policy.guards:
+        if guard.on == "child":
+            if guard.age is not None:
+                return guard.age
+            if guard.setting and guard.setting in s.policy.settings:
+                return int(str(s.policy.settings[guard.setting]))
+    return None
+
+
+def is_child(s: Subject) -> bool:
+    """Tell whether the person is known to be below the age that the policy names."""
+    limit, age = _age_limit(s), known_age(s)
+    return limit is not None and age is not None and age < limit
+
+
+def child_ids(s: Subject) -> Ids:
+    """Give the policy's rules on children."""
+    return s.cite(*(i for g in s.policy.guards if g.on == "child" for i in (g.id, *g.cites)))
+
+
+def _child_learnt(s: Subject, e: Happening) -> None:
+    ids = child_ids(s)
+    refusing = next((g for g in s.policy.guards if g.on == "child" and g.refuses), None)
+    if refusing is not None:
+        s.underage = ids
+        orders = {m.ref for m in s.matters.values() if m.kind == "order"}
+        ending = [i for i in s.live() if i.matter in orders]
+    else:
+        ending = []
+        for item in s.live():
+            activity = s.policy.activities.get(item.activity)
+            if activity is not None and activity.marketing:
+                ending.append(item)
+        s.grants = [g for g in s.grants if not s.policy.activities[g.activity].marketing]
+    end(s, ending, {i.key: why(s, i, *ids) for i in ending})
+    s.note("logged", ids, about=f"child: {e.type}")
+
+
+def _child(s: Subject, e: Happening) -> bool:
+    """Set a child's sign-up aside until a parent consents; answer the child's own question all the same."""
+    rules = [g for g in s.policy.guards if g.on == "child"]
+    if not any(g.marketing == "never" for g in rules) or not is_child(s) or not e.categories:
+        return False
+    exempt = {a for g in rules for a in g.exempt}
+    listing = [a for a in s.policy.activities.values() if any(k.base in a.events for k in e.kinds)]
+    ids = child_ids(s)
+    closed = [a for a in listing if a.name not in exempt and not _parent_agreed(s, a)]
+    if not closed:
+        for activity in listing:
+            for system in activity.systems:
+                verdict(s, e, "allowed", s.cite(*ids, activity.id), system, sorted(e.categories))
+        return False
+    grace = s.policy.settings.get("deny_children_grace")
+    until = Duration.parse(str(grace)).after(s.today) if grace else None
+    s.quarantine.append(Quarantine(e.at, e.type, until, ids))
+    for system in sorted({t for a in closed for t in a.systems}):
+        verdict(s, e, "quarantined", ids, system, sorted(e.categories))
+    s.note("warned", ids, about="a child's sign-up waits for a parent")
+    return True
+
+
+def _parent_agreed(s: Subject, activity: Activity) -> bool:
+    return not activity.marketing and any(g.parent and g.activity == activity.name for g in s.grants)
+
+
+def grant(s: Subject, e: Happening, activity: Activity, **how: object) -> None:
+    """Record a consent."""
+    s.grants.append(Grant(activity.name, e.at, **how))  # type: ignore[arg-type]
+    if how.get("kinds") is None and not how.get("soft"):
+        s.objected.pop(activity.name, None)
+
+
+def _consents(s: Subject, e: Happening) -> None:
+    gated = [a for a in s.policy.activities.values() if Basis.CONSENT in a.kinds]
+    bases = {k.base for k in e.kinds}
+    match e.type:
+        case "newsletter.subscribed":
+            _sign_up(s, e, [a for a in gated if bases & set(a.events)])
+        case "consent.given":
+            _consent_given(s, e)
+        case "cookie.accepted":
+            for activity in gated:
+                if bases & set(activity.events):
+                    grant(s, e, activity, kinds=frozenset({"cookie", "derived"}))
+        case "cookie.page_viewed":
+            if any(g.on == "cookie" and g.allowed == "assumed_from_use" for g in s.policy.guards):
+                for activity in gated:
+                    if bases & set(activity.events) and not consented(s, activity, "cookie"):
+                        grant(s, e, activity, kinds=frozenset({"cookie"}))
+        case "competition.entered" | "campaign.entered" | "survey.answered":
+            for activity in gated:
+                if bases & set(activity.events) and activity.marketing not in ("direct", "profiling"):
+                    grant(s, e, activity)
+        case "order.placed":
+            _soft_opt_in(s, e)
+        case _:
+            pass
+
+
+def _sign_up(s: Subject, e: Happening, activities: list[Activity]) -> None:
+    channel = str(e.fields.get("channel") or "email")
+    express, proof = e.fields.get("express") is not False, e.fields.get("proof")
+    handed = [r.id for r in s.policy.rights if r.right == "handed_over"]
+    for activity in activities:
+        consents = [r for r in s.policy.rights if r.right == "consent"
+                    and (r.activities == "consent" or activity.name in r.activities)]  # fmt: skip
+        ids = [r.id for r in consents]
+        if proof is False or (not express and any(r.express for r in consents)):
+            reasons = s.cite(*(handed if proof is False else ()), *ids, activity.id)
+            for target in activity.systems:
+                verdict(s, e, "blocked", reasons, target, sorted(e.categories))
+            s.note("logged", reasons, about="consent not valid")
+            continue
+        grant(s, e, activity, channel=channel, proof=proof is True)
+        for system in activity.systems:
+            verdict(s, e, "allowed", s.cite(*(handed if proof else ()), *ids, activity.id), system, sorted(e.categories))
+    if proof is not False:
+        lift(s, channel)
+
+
+def lift(s: Subject, channel: str | None = None) -> None:
+    """Lift what a fresh consent lifts: the do-not-use entries for the channel, and those for all marketing."""
+    s.do_not_use = [d for d in s.do_not_use if d.hidden or (d.target and d.channel != channel)
+                    or (d.channel is not None and d.channel != channel) or (d.activity and d.scope and d.scope != d.activity)]  # fmt: skip
+
+
+def _consent_given(s: Subject, e: Happening) -> None:
+    use, name = e.fields.get("use"), e.fields.get("activity")
+    if use:
+        s.uses[str(use)] = e.at
+    if not name or str(name) not in s.policy.activities:
+        return
+    activity = s.policy.activities[str(name)]
+    express_needed = any(r.express and r.right == "consent" and (r.activities == "consent" or activity.name in r.activities)
+                         for r in s.policy.rights)  # fmt: skip
+    if (express_needed and e.fields.get("express") is False) or e.fields.get("proof") is False:
+        return
+    parent = e.fields.get("by") == "parent"
+    grant(s, e, activity, parent=parent)
+    if activity.marketing == "direct" and not (parent and is_child(s)):
+        s.do_not_use = [d for d in s.do_not_use if d.hidden or d.target]
+
+
+def _soft_opt_in(s: Subject, e: Happening) -> None:
+    for activity in s.policy.activities.values():
+        if Basis.SOFT_OPT_IN not in activity.kinds or s.soft_closed or activity.name in s.objected:
+            continue
+        if e.fields.get("objects_to_marketing") is True:
+            s.soft_closed = s.cite(s.policy.soft_opt_in or "")
+            continue
+        if not any(g.soft and g.activity == activity.name for g in s.grants) and not is_child(s):
+            grant(s, e, activity, soft=True)
+
+
+def _join(s: Subject, e: Happening) -> None:
+    """Join a device where the policy says that this event does, and take up what the join brings."""
+    device = e.about if e.about.startswith("device:") else ""
+    for rule in s.policy.links:
+        if not device or rule.device is None or e.type not in rule.joined_by:
+            continue
+        if device in s.devices:
+            continue
+        s.devices[device] = e.at
+        take_up(s, e)
+        if rule.since == "session":
+            for view in s.waiting_views.pop(device, []):
+                if isinstance(view, Happening) and s.policy.zone.day(view.at) == s.today:
+                    feed(s, view, (rule.id,))
+
+
+def take_up(s: Subject, e: Happening) -> None:
+    """Take up in a linked system what is held already, once a device has been joined."""
+    for rule in s.policy.links:
+        if not rule.takes_up or rule.activity is None:
+            continue
+        activity = s.policy.activities[rule.activity]
+        if stopped(s, activity, e) is not None:
+            continue
+        for item in list(s.live()):
+            if item.category in rule.takes_up and item.activity != rule.activity and item.target in s.policy.systems:
+                joins = [r.id for r in s.policy.links if r.device]
+                for system in rule.systems:
+                    put(s, e, system, activity.name, item.category, (rule.id, *joins, activity.id), matter=item.matter)
+
+
+def _cookie(s: Subject, e: Happening) -> None:
+    device = e.matter.replace("cookie:", "device:", 1)
+    if e.type == "cookie.third_party_set":
+        by = str(e.fields.get("by") or "")
+        s.uncontrolled.add(by)
+        ids = s.cite(*(g.id for g in s.policy.guards if g.on == "third_party_cookie"), *target_ids(s, by))
+        s.note("logged", ids, about="third party's own cookie", target=by)
+        return
+    rule = next((r for r in s.policy.links if r.device), None)
+    if rule is None:
+        feed(s, e)
+        return
+    if e.type == "cookie.declined":
+        _declined(s, e, device)
+        return
+    if rule.since == "each":
+        if e.fields.get("logged_in") is True:
+            s.devices[device] = min(e.at, s.devices.get(device, e.at))
+            feed(s, e, (rule.id,))
+        return
+    if device not in s.devices and e.type in rule.joined_by and not e.device_only:
+        s.devices[device] = e.at
+        take_up(s, e)
+    if device in s.devices:
+        feed(s, e, (rule.id, *rule.cites))
+        return
+    if rule.accepted:
+        reasons = s.cite(rule.id, *rule.cites, *(k.id for k in e.kinds))
+        listing = [a for a in s.policy.activities.values() if any(k.base in a.events for k in e.kinds)]
+        for target in sorted({t for a in listing for t in a.systems}):
+            verdict(s, e, "blocked", reasons, target, sorted(e.categories))
+        return
+    s.waiting_views.setdefault(device, []).append(e)
+
+
+def _declined(s: Subject, e: Happening, device: str) -> None:
+    rule = next((r for r in s.policy.links if r.device and r.accepted), None)
+    if rule is None or device not in s.devices:
+        return
+    del s.devices[device]
+    s.grants = [g for g in s.grants if g.kinds is None]
+    cookie_ids = {k.id for k in s.policy.kinds.values() if k.base == "cookie"}
+    gated = {a.name for a in s.policy.activities.values() if a.needs_consent}
+    ending = [i for i in s.live() if i.activity in gated and i.cites & cookie_ids]
+    end(s, ending, {i.key: why(s, i, rule.id, *rule.cites, "gdpr:7") for i in ending})
+
+
+def _data(s: Subject, e: Happening) -> None:
+    match e.type:
+        case "data.derived":
+            _derived(s, e)
+        case "data.copied":
+            _copied(s, e)
+        case "data.disclosed":
+            _disclosed(s, e)
+        case _:
+            _imported(s, e)
+
+
+def _derived(s: Subject, e: Happening) -> None:
+    activity = s.policy.activities.get(str(e.fields.get("activity")))
+    if activity is None:
+        verdict(s, e, "blocked", s.cite(*(r.id for r in s.policy.rights if r.right == "purpose"), "gdpr:5"))
+        return
+    reasons = stopped(s, activity, e)
+    if reasons is not None:
+        for target in activity.systems:
+            verdict(s, e, "blocked", reasons, target, sorted(e.categories))
+        return
+    for category in sorted(e.categories & set(activity.categories)):
+        for system in activity.systems:
+            if system in activity.in_systems and category not in activity.in_systems[system]:
+                continue
+            if narrowed(s, activity, system, category, e) is None:
+                put(s, e, system, activity.name, category, (activity.id,))
+                verdict(s, e, "allowed", s.cite(activity.id), system, (category,))
+        for name in activity.recipients:
+            recipient = s.policy.recipients[name]
+            if receives(recipient, category) and not recipient.reached_by:
+                put(s, e, name, activity.name, category, (activity.id, recipient.id))
+
+
+def _copied(s: Subject, e: Happening) -> None:
+    source, to = str(e.fields.get("from")), str(e.fields.get("to"))
+    links = [r.id for r in s.policy.links if r.id in s.policy.cited_with] or []
+    ids = [*links, *target_ids(s, to)]
+    for category in sorted(e.categories):
+        held = [i for i in s.live() if i.target == source and i.category == category]
+        for item in list(held):
+            put(s, e, to, item.activity, category, (*ids, *sorted(item.cites)), matter=item.matter)
+        if not held:
+            for activity in s.policy.activities.values():
+                if to in activity.systems and category in activity.categories:
+                    put(s, e, to, activity.name, category, (*ids, activity.id))
+
+
+def _disclosed(s: Subject, e: Happening) -> None:
+    to = str(e.fields.get("to"))
+    facts = {k: e.fields.get(k) for k in ("ground", "country", "safeguard", "legal_instrument")}
+    for category in sorted(e.categories):
+        answer = disclosure(s, to, (category,), **facts)
+        verdict(s, e, "allowed" if answer.allowed else "blocked", answer.reasons, to, (category,))
+        s.note("logged", answer.reasons, about="disclosed" if answer.allowed else "disclosure blocked", target=to)
+        if not answer.allowed:
+            continue
+        naming = [a for a in s.policy.activities.values() if to in a.recipients]
+        fitting = [a for a in naming if category in a.categories] or naming
+        for activity in fitting or [None]:
+            item = put(s, e, to, activity.name if activity else "", category, answer.reasons, matter="")
+            item.tags.add("disclosed")
+            if e.fields.get("country") and e.fields["country"] not in EEA:
+                item.tags.add("outside_eea")
+                item.cites.update(s.cite(*(i for g in s.policy.guards if g.on == "transfer" for i in (g.id, *g.cites))))
+
+
+def import_refusal(s: Subject, e: Happening, activities: list[Activity]) -> tuple[str, Ids] | None:
+    """Say why an import may not come in: blocked or quarantined with the rules, None if it may."""
+    rules = [g for g in s.policy.guards if g.on == "import"]
+    ids = s.cite(*(i for g in rules for i in (g.id, *g.cites)))
+    suppressed = [i for d in s.do_not_use if not d.hidden for i in d.reasons]
+    readers = [x.id for x in s.policy.suppression if x.reader]
+    for rule in rules:
+        if rule.needs == "proof" and e.fields.get("proof") is not True:
+            return rule.otherwise or "blocked", s.cite(rule.id, *rule.cites)
+        if rule.needs == "sign_up" and any(a.marketing == "direct" for a in activities):
+            signed = any(type_ == "newsletter.subscribed" for _, type_, _ in s.happened)
+            if suppressed or not signed:
+                return "blocked", s.cite(*suppressed, rule.id, *rule.cites)
+        if rule.needs == "consent" and activities:
+            open_ = [a for a in activities if a.name not in s.objected and (not a.needs_consent or consented(s, a, e.base))]
+            if not open_:
+                objected = [i for a in activities for i in s.objected.get(a.name, ())]
+                return "blocked", s.cite(*suppressed, *objected, *readers, *ids)
+    return None
+
+
+def _imported(s: Subject, e: Happening) -> None:
+    into = str(e.fields.get("into"))
+    at_system = [a for a in s.policy.activities.values() if into in a.systems]
+    listing = [a for a in at_system if any(k.base in a.events for k in e.kinds)] or at_system
+    refusal = import_refusal(s, e, listing)
+    source = str(e.fields["origin"]) if e.fields.get("origin") else None
+    guards = s.cite(*(g.id for g in s.policy.guards if g.on == "import"))
+    if refusal is not None:
+        outcome, reasons = refusal
+        verdict(s, e, outcome, reasons, into, sorted(e.categories))
+        s.note("logged", reasons, about=f"import {outcome}", target=into)
+        return
+    gated = any(g.needs == "consent" for g in s.policy.guards if g.on == "import")
+    for category in sorted(e.categories):
+        takers = [a for a in listing if category in a.categories and a.name not in s.objected
+                  and not (gated and a.needs_consent and not consented(s, a, e.base))]  # fmt: skip
+        for activity in takers:
+            cites = (*guards, activity.id, *(k.id for k in e.kinds), *(target_ids(s, source) if source else ()))
+            put(s, e, into, activity.name, category, cites, source=source)
+            verdict(s, e, "allowed", s.cite(*cites), into, (category,))
+        if not takers:
+            verdict(s, e, "blocked", s.cite(*guards, *(a.id for a in listing)), into, (category,))
+
+
+def _breach(s: Subject, e: Happening) -> None:
+    by = str(e.fields.get("by"))
+    ids = s.cite(*(g.id for g in s.policy.guards if g.on == "breach"), *target_ids(s, by), "gdpr:33")
+    since, until = _date(e.fields.get("since")), _date(e.fields.get("until"))
+    zone = s.policy.zone
+    touched = [
+        i for i in s.items.values()
+        if i.target == by and (not e.categories or i.category in e.categories)
+        and (until is None or zone.day(i.first) <= until) and (since is None or s.today >= since)
+    ]  # fmt: skip
+    if touched:
+        verdict(s, e, "affected", ids, by, sorted({i.category for i in touched}))
+    s.note("logged", ids, about="breach" if touched else "breach: not affected", target=by)
+
+
+def _claims(s: Subject, e: Happening) -> None:
+    if e.type == "claim.opened":
+        s.claims.append((e.matter, e.about, e.categories, e.at))
+    elif e.type == "claim.closed":
+        s.closed_claims[e.matter] = e.at
+    else:
+        def listed(name: str) -> tuple[str, ...]:
+            value = e.fields.get(name)
+            return tuple(str(v) for v in value) if isinstance(value, tuple) else ()
+
+        s.orders_to_keep.append((_date(e.fields.get("until")), listed("activities"), listed("systems"), tuple(e.categories)))
+    s.note("logged", s.cite(*(s.policy.restriction.get("claim") or s.policy.claim_cites), "gdpr:17"), about=e.type)
+
+
+def _ends(s: Subject, e: Happening) -> None:
+    """Carry out what an event ends: an unsubscription, a consent taken back."""
+    if e.type == "newsletter.unsubscribed":
+        channel = str(e.fields.get("channel") or "email")
+        if channel == "post":
+            _no_more_post(s, e)
+        else:
+            withdraw_channel(s, channel, str(e.fields.get("via") or ""))
+    elif e.type == "consent.withdrawn":
+        if e.fields.get("use"):
+            s.uses.pop(str(e.fields["use"]), None)
+        activity = s.policy.activities.get(str(e.fields.get("activity")))
+        if activity is not None:
+            s.grants = [g for g in s.grants if g.activity != activity.name]
+            ids = [r.id for r in s.policy.rights if r.right in ("withdrawal", "consent")
+                   and (activity.name in r.ends or activity.name in r.scope or r.activities == "consent")]  # fmt: skip
+            end_activity(s, activity, s.cite(*ids, activity.id, "gdpr:7"), "")
+            if activity.marketing == "direct":
+                s.soft_closed = s.cite(*ids, activity.id)
+                suppress(s, s.cite(*ids), "", activity=activity.name, scope=activity.name)
+
+
+def _no_more_post(s: Subject, e: Happening) -> None:
+    """Read an unsubscription from post as an objection to it: post rests on no consent."""
+    for activity in s.policy.activities.values():
+        if activity.marketing == "direct" and "address" in {s.policy.categories[c].term for c in activity.categories}:
+            if not activity.needs_consent:
+                object_to(s, activity, str(e.fields.get("via") or ""))
+                return
+    withdraw_channel(s, "post", str(e.fields.get("via") or ""))
+
+
+def _after_erasure(s: Subject, e: Happening, *, new_matter: bool) -> None:
+    """Take what comes for an erased person: only what a hold still needs comes in, the rest leaves a trace in the log."""
+    case = s.cases[s.erasure]
+    kind_ids = tuple(k.id for k in e.kinds)
+    listing = [a for a in s.policy.activities.values() if any(k.base in a.events for k in e.kinds)]
+    recipients = [s.policy.recipients[r].id for a in listing for r in a.recipients]
+    late = [g.id for g in s.policy.guards if g.on == "late"]
+    suppressed = [i for d in s.do_not_use for i in d.reasons]
+    ids = s.cite(*case.reasons, *kind_ids, *late, *suppressed, *recipients)
+    known = e.type.startswith(_EVERY_POLICY)
+    spec = schemas.registry().types[e.type]
+    if e.type == "breach.reported":
+        by = str(e.fields.get("by"))
+        reasons = s.cite(*(g.id for g in s.policy.guards if g.on == "breach"), *target_ids(s, by), *case.reasons)
+        _breach(s, e)
+        distrust(s, by, e.categories, reasons)
+        return
+    if e.type.startswith(("claim.", "preservation.")):
+        _claims(s, e)
+        return
+    if e.type == "person.died":
+        s.died = e.at
+        return
+    happened_before = e.at <= s.erased_at if s.erased_at is not None else False
+    if new_matter and not spec.act and e.matter and matter_kind(e.type) in ("order", "matter", "debt", "credit", "account") and not happened_before:
+        s.matters.pop(e.matter, None)
+        verdict(s, e, "quarantined", ids, "", sorted(e.categories) or ("",))
+        s.note("logged", ids, about=f"quarantined after erasure: {e.type}", case=case.id)
+        s.note("warned", ids, about=f"quarantined after erasure: {e.type}", case=case.id)
+        return
+    let_in = _keep_needed(s, e, listing)
+    blocked = sorted(e.categories) or [""]
+    for category in blocked:
+        verdict(s, e, "blocked", ids, "", (category,))
+    if let_in:
+        s.note("logged", ids, about=f"taken into what is kept: {e.type}", case=case.id)
+        return
+    s.note("logged", ids, about=f"dropped after erasure: {e.type}", case=case.id)
+    if spec.report and not known and not happened_before:
+        for activity in listing:
+            for name in (*activity.recipients, *activity.systems):
+                recipient, system = s.policy.recipients.get(name), s.policy.systems.get(name)
+                device = system is not None and not system.erasable and e.type.startswith("cookie.")
+                if (recipient is not None and recipient.role.obeys and (activity.marketing or e.base == "cookie")) or device:
+                    distrust(s, name, (), ids)
+
+
+def _keep_needed(s: Subject, e: Happening, listing: list[Activity]) -> bool:
+    active = keepings(s, "erasure", s.today)
+    let_in = False
+    for activity in listing:
+        categories = {c for c in activity.categories
+                      if c in e.categories or e.type in s.policy.categories[c].arises_from}  # fmt: skip
+        base = next(k.base for k in e.kinds if k.base in activity.events)
+        systems = activity.feeds.get(base, activity.systems) if activity.feeds else activity.systems
+        held = {i.category for i in s.live() if i.activity == activity.name and i.matter == e.matter} | categories
+        targets = [(t, c) for t in systems for c in sorted(categories)]
+        for name in activity.recipients:
+            recipient = s.policy.recipients[name]
+            if recipient.reached_by and e.type not in recipient.reached_by:
+                continue
+            if name not in s.policy.systems and recipient.role not in (Role.SOURCE, Role.UNCONTROLLED) and e.categories:
+                targets += [(name, c) for c in sorted(held) if receives(recipient, c)]
+        for target, category in targets:
+            probe = Item(target, activity.name, category, e.matter, e.at, e.at)
+            kept = keeping_of(s, probe, active, s.today)
+            if kept is None or (kept.statutory and not activity.legal and not _held_there(s, probe)):
+                continue
+            put(s, e, target, activity.name, category, (activity.id, *(k.id for k in e.kinds)), use=Use.KEPT, why=kept.reasons)
+            verdict(s, e, "allowed", s.cite(*kept.reasons, *(k.id for k in e.kinds)), target, (category,))
+            let_in = True
+    return let_in
+
+
+def _held_there(s: Subject, probe: Item) -> bool:
+    return any(i.target == probe.target and i.category == probe.category for i in s.live())

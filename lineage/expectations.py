@@ -1,0 +1,420 @@
+"""Judge a scenario's row: what arrives is the state after a day, what leaves is what is wrong, or None.
+
+A row holds for every category that it lists, and its reasons hold when one of them is among those that the engine
+gives for each. Nothing here decides anything: it only compares what the engine did and says with what was expected.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable
+
+import orjson
+
+from lineage.clocks import keeping_of, keepings, retention_end
+from lineage.ending import target_ids
+from lineage.fold import pending_because
+from lineage.rehearsal import Delivery, Rehearsal
+from lineage.scenario import Row
+from lineage.subject import Item, Subject, Use
+
+Found = tuple[bool, Iterable[str], str]
+"""Whether it is so, the reasons that the engine gives, and what was found instead."""
+
+
+def check(r: Rehearsal, row: Row, day: dt.date) -> str | None:
+    """Compare a row with what is; on the day after `until` the state must have ended."""
+    ended = row.until is not None and day > row.until
+    s = r.subject(row.controller, row.person)
+    problems = []
+    for category in row.categories or ("",):
+        so, reasons, found = _JUDGES[row.outcome](r, s, row, category, day)
+        label = f"{row.outcome} {category}".strip()
+        if ended:
+            if so and row.outcome not in _HISTORIC:
+                problems.append(f"{label}: should have ended, but is still so")
+            continue
+        if not so:
+            problems.append(f"{label}: {found}")
+        elif not set(row.because) & set(reasons) and day == row.at:
+            problems.append(f"{label}: reasons are {', '.join(dict.fromkeys(reasons)) or 'none'}")
+    if row.foreseen and day == row.at and not ended:
+        problems += _foreseen(r, s, row)
+    return "; ".join(problems) or None
+
+
+_HISTORIC = frozenset({"informed", "warned", "logged"})
+
+
+def _items(s: Subject, row: Row, category: str, *, ending: bool = False) -> list[Item]:
+    activity = row.get("activity")
+    return [
+        i for i in s.items.values()
+        if i.target == row.target and (not category or i.category == category) and (ending or i.use is not Use.ENDING)
+        and (activity is None or i.activity == activity)
+    ]  # fmt: skip
+
+
+def _describe(s: Subject, items: list[Item]) -> str:
+    if not items:
+        return "nothing is held"
+    parts = []
+    for item in items:
+        cover = [c.ground for c in s.restrictions if c.covers(item)]
+        parts.append(f"{item.category or '-'} {item.use}{' restricted' if cover else ''} for {item.activity or '-'}")
+    return ", ".join(dict.fromkeys(parts))
+
+
+def _legal(s: Subject, item: Item) -> bool:
+    activity = s.policy.activities.get(item.activity)
+    return activity is not None and activity.legal
+
+
+def _why(s: Subject, items: Iterable[Item]) -> list[str]:
+    found: list[str] = []
+    active = keepings(s, "retention", s.today)
+    for item in items:
+        activity = s.policy.activities.get(item.activity)
+        found += item.why
+        found += s.cite(*((activity.id, *activity.retention) if activity else ()), *target_ids(s, item.target), *sorted(item.cites))
+        found += retention_end(s, item)[1]
+        kept = keeping_of(s, item, active, s.today)
+        found += kept.reasons if kept else ()
+        found += [i for c in s.cases.values() if item.activity in c.acts or c.right == "rectification" for i in c.reasons]
+        found += [i for c in s.cases.values() if c.right == "rectification" for i in s.policy.restriction.get("accuracy", ())]
+    ids = [r.id for r in s.policy.rights if r.right in ("consent", "withdrawal", "soft_opt_in", "objection")]
+    return [*found, *ids, *(g.id for g in s.policy.guards if g.on in ("sale", "child", "note", "log")),
+            *(x.id for x in s.policy.suppression if x.keeps == "data"),
+            *(str(c["id"]) for c in s.policy.channels if c["kind"] in ("identity_check", "email_match"))]  # fmt: skip
+
+
+def _explain_absence(s: Subject, row: Row, category: str) -> list[str]:
+    """Give the rules that decide whether the target may hold the category: those say why it holds nothing."""
+    policy = s.policy
+    naming = [a for a in policy.activities.values() if row.target in (*a.systems, *a.recipients)
+              and (not category or category in a.categories)]  # fmt: skip
+    found = [*target_ids(s, row.target or "")]
+    for activity in naming:
+        found += [activity.id, *activity.retention]
+        found += [r.id for r in policy.rights if r.right in ("consent", "withdrawal", "soft_opt_in", "handed_over", "objection")]
+        found += [h.id for h in policy.holds if isinstance(h.activities, tuple) and activity.name in h.activities]
+        found += [k.id for k in policy.kinds.values() if k.base in activity.events]
+    if any(a.name == row.get("activity") for a in policy.activities.values()):
+        found.append(policy.activities[str(row.get("activity"))].id)
+    found += [r.id for r in policy.links] + [g.id for g in policy.guards]
+    found += [x.id for x in policy.suppression if x.keeps is not None or x.reader]
+    found += [i for c in s.cases.values() for i in c.reasons]
+    return list(s.cite(*found))
+
+
+def _held(_r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
+    items = [i for i in _items(s, row, category) if i.use is Use.ORDINARY]
+    free = [i for i in items if not any(c.covers(i) for c in s.restrictions) and not _hidden(s, i)]
+    return bool(free), _why(s, items), _describe(s, _items(s, row, category))
+
+
+def _hidden(s: Subject, item: Item) -> bool:
+    return any(d.hidden and (not d.categories or item.category in d.categories) for d in s.do_not_use)
+
+
+def _absent(_r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
+    items = _items(s, row, category, ending=True)
+    listed = any(d.target == row.target and row.target and (not category or category in d.categories) for d in s.do_not_use)
+    return not items and not listed, _explain_absence(s, row, category), _describe(s, items) if items else "it is on the list"
+
+
+def _told(r: Rehearsal, row: Row, category: str, kinds: Iterable[str], day: dt.date | None) -> list[Delivery]:
+    keys = set(r.keys(row.controller, row.person))
+    return [
+        d for d in r.played.deliveries
+        if d.target == row.target and d.controller == row.controller and d.key in keys and d.kind in kinds
+        and (not category or category in d.categories) and (day is None or d.day == day)
+    ]  # fmt: skip
+
+
+def _delivered_why(found: list[Delivery], category: str) -> list[str]:
+    return [i for d in found for c, reasons in d.reasons.items() if not category or c == category for i in reasons]
+
+
+def _erased(r: Rehearsal, s: Subject, row: Row, category: str, day: dt.date) -> Found:
+    told = _told(r, row, category, ("erase",), day)
+    left = _items(s, row, category, ending=True)
+    if row.acknowledged:
+        ok = bool(told) and _acknowledged(s, told, row.acknowledged, day)
+        return ok, _delivered_why(told, category), "not acknowledged on that day" if told else "no erase command went out"
+    found = "no erase command went out that day" if not told else f"still: {_describe(s, left)}"
+    return bool(told) and not left, [*_delivered_why(told, category), *target_ids(s, row.target or "")], found
+
+
+def _acknowledged(s: Subject, told: list[Delivery], wanted: dt.date, day: dt.date) -> bool:
+    commands = [c for d in told if (c := s.commands.get(d.base)) is not None]
+    if day < wanted:
+        return all(c.acknowledged is None for c in commands)
+    return any(c.acknowledged is not None and s.policy.zone.day(c.acknowledged) == wanted for c in commands)
+
+
+def _retained(_r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
+    items = _items(s, row, category)
+    kept = [i for i in items if i.use is Use.KEPT]
+    so = bool(items) and (len(kept) == len(items) or all(_legal(s, i) or i.use is Use.KEPT for i in items))
+    active = keepings(s, "erasure" if s.erased_at else "retention", s.today)
+    reasons = [i for x in items if (k := keeping_of(s, x, active, s.today)) for i in k.reasons]
+    return so, [*reasons, *_why(s, items)], _describe(s, items)
+
+
+def _restricted(_r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
+    scope = row.get("scope")
+    items = [i for i in _items(s, row, category) if scope is None or i.activity == scope]
+    covers = [[c for c in s.restrictions if c.covers(i)] for i in items]
+    claimed = [i for i in items if i.claimed]
+    so = bool(items) and all(c or i.claimed or i.use is Use.KEPT for c, i in zip(covers, items, strict=True)) and any(
+        c or i.claimed for c, i in zip(covers, items, strict=True))  # fmt: skip
+    reasons = [i for cs in covers for c in cs for i in c.reasons] + [i for x in claimed for i in x.why]
+    return so, [*reasons, *_why(s, items)], _describe(s, items)
+
+
+def _suppressed(_r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
+    channel, scope = row.get("channel"), row.get("scope")
+    lists = {x.system for x in s.policy.suppression if x.system}
+    found = []
+    for d in s.do_not_use:
+        if row.target in lists:
+            ok = d.target == row.target and (not category or category in d.categories)
+        elif channel:
+            ok = not d.hidden and d.target is None and (d.channel == channel or (d.channel is None and d.scope == "direct_marketing"))
+        elif scope:
+            ok = not d.hidden and scope in (d.scope, d.activity) or (scope == "direct_marketing" and d.scope == scope)
+        else:
+            ok = (d.hidden and (not d.categories or category in d.categories) and bool(_items(s, row, category))) or (
+                not d.hidden and not category)  # fmt: skip
+        if ok:
+            found.append(d)
+    return bool(found), [i for d in found for i in d.reasons], "no do-not-use entry"
+
+
+def _corrected(_r: Rehearsal, s: Subject, row: Row, category: str, day: dt.date) -> Found:
+    return _change(s, row, category, day, "corrected")
+
+
+def _unlinked(_r: Rehearsal, s: Subject, row: Row, category: str, day: dt.date) -> Found:
+    return _change(s, row, category, day, "unlinked")
+
+
+def _change(s: Subject, row: Row, category: str, day: dt.date, kind: str) -> Found:
+    activity = row.get("activity")
+    found = [
+        c for c in s.changes
+        if c.kind == kind and c.target == row.target and (not category or c.category == category)
+        and s.policy.zone.day(c.at) == day and (activity is None or c.activity == activity)
+    ]  # fmt: skip
+    return bool(found), [i for c in found for i in c.reasons], f"no such change; {_describe(s, _items(s, row, category))}"
+
+
+def _linked(_r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
+    items = _items(s, row, category)
+    days = sorted({s.policy.zone.day(i.first) for i in items})
+    so = bool(days) and days[0] == row.at
+    return so, _why(s, items), f"first seen on {days[0]}" if days else "no edge"
+
+
+def _tagged(_r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
+    items = _items(s, row, category)
+    tagged = [i for i in items if row.get("tag") in i.tags]
+    tags = sorted({t for i in items for t in i.tags})
+    return bool(tagged), _why(s, tagged), f"tags are {', '.join(tags) or 'none'}" if items else "no edge"
+
+
+def _commanded(r: Rehearsal, s: Subject, row: Row, category: str, day: dt.date) -> Found:
+    kinds = [row.get("command") or ""] if row.get("command") else ["erase", "correct", "restrict", "resume", "stop", "expire_cookie"]
+    told = [d for d in _told(r, row, category, kinds, day) if not d.notice]
+    if told and row.acknowledged:
+        state = [s.commands[d.base].acknowledged for d in told if d.base in s.commands]
+        days = {s.policy.zone.day(a) for a in state if a is not None}
+        ok = row.acknowledged in days if day >= row.acknowledged else not days
+        return ok, _delivered_why(told, category), f"acknowledged on {', '.join(map(str, sorted(days))) or 'no day'}"
+    return bool(told), [*_delivered_why(told, category), *target_ids(s, row.target or "")], "no such command went out that day"
+
+
+def _notified(r: Rehearsal, s: Subject, row: Row, category: str, day: dt.date) -> Found:
+    told = [d for d in _told(r, row, category, ("erase", "correct", "restrict", "resume"), day) if d.notice or d.target in s.policy.recipients]
+    told = [d for d in told if not s.policy.recipients[d.target].role.obeys]
+    return bool(told), [*_delivered_why(told, category), *target_ids(s, row.target or "")], "no notification went out that day"
+
+
+def _not_told(r: Rehearsal, s: Subject, row: Row, category: str, day: dt.date) -> Found:
+    kinds = [row.get("command") or ""] if row.get("command") else ["erase", "correct", "restrict", "resume", "stop", "expire_cookie"]
+    told = [d for d in _told(r, row, category, kinds, None) if d.day <= day]
+    ids = _explain_absence(s, row, category)
+    if len(r.policies) > 1:
+        ids += [g.id for p in r.policies.values() for g in p.guards]
+    return not told, ids, f"{told[0].kind} went out on {told[0].day}" if told else ""
+
+
+def _verdicts(r: Rehearsal, s: Subject, row: Row, category: str) -> dict[str, list[str]]:
+    step = next(x for x in r.scenario.steps if x.name == row.step)
+    answer = r.played.answers.get(step.name)
+    if answer is not None:
+        return {"allowed" if answer.allowed else "blocked": [*answer.reasons, *target_ids(s, row.target or ""), *_kinds(s)]}
+    case = s.cases.get(r.played.cases.get(step.name, ""))
+    if case is not None:
+        declined = bool(case.declined)
+        channels = [str(c["id"]) for c in s.policy.channels]
+        return {"declined" if declined else "allowed": [*case.reasons, *case.declined, *channels]}
+    found: dict[str, list[str]] = {}
+    at = r.played.at[step.name]
+    occurred = step.fields.get("occurred")
+    for (when, type_), verdicts in s.verdicts.items():
+        if type_ != step.what or (when != at and not (occurred and s.policy.zone.day(when) == occurred)):
+            continue
+        for v in verdicts:
+            if v.target in ("", row.target or v.target) and v.category in ("", category or v.category):
+                found.setdefault(v.outcome, []).extend(v.reasons)
+    return found
+
+
+def _kinds(s: Subject) -> list[str]:
+    return [k.id for k in s.policy.kinds.values() if k.base in ("survey",)]
+
+
+def _judge_step(outcome: str) -> Callable[[Rehearsal, Subject, Row, str, dt.date], Found]:
+    def judge(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
+        loaded = r.played.loads.get(row.step or "")
+        if outcome == "refused" and loaded is not None:
+            return loaded.refused, loaded.rules, "the policy was accepted"
+        found = _verdicts(r, s, row, category)
+        so = outcome in found and not (outcome in ("blocked", "refused") and "allowed" in found)
+        return so, found.get(outcome, ()), f"it was {', '.join(sorted(found)) or 'passed over'}"
+
+    return judge
+
+
+def _quarantined(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
+    found = _verdicts(r, s, row, category)
+    if row.until is not None:
+        at = r.played.at[row.step or ""]
+        waiting = [q for q in s.quarantine if q.at == at]
+        return bool(waiting), [i for q in waiting for i in q.reasons], "nothing waits"
+    return "quarantined" in found, found.get("quarantined", ()), f"it was {', '.join(sorted(found)) or 'passed over'}"
+
+
+def _exported(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
+    case = s.cases.get(r.played.cases.get(row.step or "", ""))
+    if case is None:
+        return False, (), "there is no such request"
+    places = case.answer.get(category, set())
+    source = row.get("source")
+    so = bool(places) and (source is None or source in places)
+    ids = [*case.reasons, *(i for p in places for i in target_ids(s, p)), *(r.id for r in s.policy.rights if r.right == "consent"),
+           *(i.id for i in s.policy.links), *(a.id for a in s.policy.activities.values() if category in a.categories)]  # fmt: skip
+    return so, s.cite(*ids), f"in the answer from {', '.join(sorted(places))}" if places else "not in the answer"
+
+
+def _omitted(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
+    case = s.cases.get(r.played.cases.get(row.step or "", ""))
+    if case is None:
+        return False, (), "there is no such request"
+    ids = [*case.omitted.get(category, ()), *case.reasons, *(i.id for i in s.policy.links if i.unjoined or i.device)]
+    return category not in case.answer, s.cite(*ids), "it is in the answer"
+
+
+def _declined(r: Rehearsal, s: Subject, row: Row, _category: str, _day: dt.date) -> Found:
+    case = s.cases.get(r.played.cases.get(row.step or "", ""))
+    return bool(case and case.declined), case.declined if case else (), "it was not declined"
+
+
+def _pending(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
+    case = r.played.cases.get(row.step or "", "")
+    reasons = pending_because(s, case) if case in s.cases else ()
+    kept = [i for i in _items(s, row, category) if i.use is Use.KEPT] if row.target else []
+    so = bool(reasons) and (not row.target or bool(kept))
+    return so, [*reasons, *(i for x in kept for i in x.why)], "the case is closed"
+
+
+def _closed(r: Rehearsal, s: Subject, row: Row, _category: str, _day: dt.date) -> Found:
+    case = r.played.cases.get(row.step or "", "")
+    reasons = pending_because(s, case) if case in s.cases else ("no such case",)
+    own = s.cases[case].reasons if case in s.cases else ()
+    notes = [i for n in s.notes if n.case == case for i in n.reasons]
+    return not reasons, [*own, *notes], f"open because of {', '.join(reasons)}"
+
+
+def _affected(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
+    found = _verdicts(r, s, row, category)
+    return "affected" in found, found.get("affected", ()), "not affected"
+
+
+def _log(r: Rehearsal, row: Row) -> list[tuple[dt.date, str, list[str]]]:
+    found, seq = [], 0
+    while lines := r.store.audit(seq, 1000):
+        seq = lines[-1].seq
+        for line in lines:
+            if line.controller == row.controller:
+                found.append((r.zone.day(line.at), line.kind, list(orjson.loads(line.body).get("reasons", ()))))
+    return found
+
+
+def _judge_log(kind: str, *, by: bool) -> Callable[[Rehearsal, Subject, Row, str, dt.date], Found]:
+    def judge(r: Rehearsal, _s: Subject, row: Row, _category: str, day: dt.date) -> Found:
+        lines = [ids for at, k, ids in _log(r, row) if k == kind and (at <= day if by else at == day)]
+        fitting = [ids for ids in lines if set(ids) & set(row.because)]
+        told = sorted({i for ids in lines for i in ids})
+        return bool(fitting), [i for ids in fitting for i in ids], f"the log has {', '.join(told) or 'nothing'}"
+
+    return judge
+
+
+def _key_destroyed(_r: Rehearsal, s: Subject, row: Row, _category: str, day: dt.date) -> Found:
+    found = [c for c in s.changes if c.kind == "key_destroyed" and s.policy.zone.day(c.at) == day
+             and (row.target is None or c.target == row.target)]  # fmt: skip
+    return bool(found), [i for c in found for i in c.reasons], "no key was destroyed that day"
+
+
+def _unchanged(r: Rehearsal, s: Subject, row: Row, _category: str, _day: dt.date) -> Found:
+    return r.played.unchanged.get(row.step or "", False), row.because, f"something changed ({len(s.items)} items)"
+
+
+_JUDGES: dict[str, Callable[[Rehearsal, Subject, Row, str, dt.date], Found]] = {
+    "held": _held, "absent": _absent, "erased": _erased, "retained": _retained, "restricted": _restricted,
+    "suppressed": _suppressed, "corrected": _corrected, "linked": _linked, "unlinked": _unlinked, "tagged": _tagged,
+    "commanded": _commanded, "notified": _notified, "not_told": _not_told, "allowed": _judge_step("allowed"),
+    "blocked": _judge_step("blocked"), "quarantined": _quarantined, "refused": _judge_step("refused"), "exported": _exported,
+    "omitted": _omitted, "declined": _declined, "pending": _pending, "closed": _closed, "affected": _affected,
+    "informed": _judge_log("informed", by=True), "warned": _judge_log("warned", by=True), "logged": _judge_log("logged", by=False),
+    "key_destroyed": _key_destroyed, "unchanged": _unchanged,
+}  # fmt: skip
+
+
+def _foreseen(r: Rehearsal, s: Subject, row: Row) -> list[str]:
+    """Compare the end that the engine names on the first day with the one expected."""
+    problems = []
+    for category in row.categories or ("",):
+        end = _named_end(r, s, row, category)
+        if end != row.foreseen:
+            problems.append(f"{row.outcome} {category}: foreseen end is {end}, not {row.foreseen}")
+    return problems
+
+
+def _named_end(r: Rehearsal, s: Subject, row: Row, category: str) -> dt.date | None:
+    if row.outcome == "suppressed":
+        return max((d.until for d in s.do_not_use if d.target == row.target and d.until), default=None)
+    if row.outcome == "quarantined":
+        at = r.played.at[row.step or ""]
+        return max((q.until for q in s.quarantine if q.at == at and q.until), default=None)
+    ends: list[dt.date | None] = []
+    right = "erasure" if s.erased_at is not None else "retention"
+    active = keepings(s, right, s.today)
+    items = _items(s, row, category) if row.target else [i for i in s.live() if i.use is Use.KEPT]
+    for item in items:
+        kept = keeping_of(s, item, active, s.today)
+        if item.use is Use.KEPT:
+            if row.outcome == "pending" and kept is not None and kept.statutory:
+                continue
+            ends.append(kept.until if kept else None)
+        else:
+            end, _ = retention_end(s, item)
+            if kept is not None and end is not None:
+                end = None if kept.until is None else max(end, kept.until)
+            ends.append(end)
+    if not ends or None in ends:
+        return None
+    return max(e for e in ends if e is not None)

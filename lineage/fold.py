@@ -1,0 +1,323 @@
+"""Fold what happened, entry by entry, into the state of a data subject; run what is due between them.
+
+What arrives are events (already under the policy's own words), requests, decisions, receipts and days, in the order
+of time; what leaves is the changed `Subject`. Before the entries of a day, at 00:00, everything that is due has run.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from lineage.calendar import Duration
+from lineage.clocks import FOREVER, Keeping, clock_end, closed_on, keeping_of, keepings, matter_kind, retention_end
+from lineage.ending import acknowledge, distrust, end, issue, target_ids, why
+from lineage.events import take
+from lineage.policy import Role
+from lineage.rights import Request, correct, decide, request
+from lineage.subject import Change, DoNotUse, Item, Subject, Use
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event as the graph remembers it: terms, driving fields, the matter and a second reference by their keys."""
+
+    at: int
+    type: str
+    terms: tuple[str, ...]
+    fields: tuple[tuple[str, object], ...]
+    matter: str = ""
+    about: str = ""
+    device_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person at the controller decided about a request."""
+
+    at: int
+    question: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A target's answer to a command (by its id), or to whatever of a case it was asked (by case and target)."""
+
+    at: int
+    outcome: str
+    command: str = ""
+    target: str = ""
+    case: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """The data subject follows an erased one under the same identifier: what the suppression keeps lives on."""
+
+    at: int
+    reasons: tuple[str, ...]
+
+
+Entry = Event | Request | Decision | Receipt | Succession
+
+
+def apply(s: Subject, entry: Entry) -> None:
+    """Bring the state forward to an entry; raise ValueError if it lies before the last one."""
+    if entry.at < s.now:
+        msg = "entries must come in the order of their time"
+        raise ValueError(msg)
+    run_until(s, s.policy.zone.day(entry.at))
+    s.now = entry.at
+    match entry:
+        case Event():
+            take(s, entry)
+        case Request():
+            request(s, entry)
+        case Decision():
+            decide(s, entry.at, entry.question, entry.about)
+        case Receipt():
+            _receipt(s, entry)
+        case Succession():
+            _succeed(s, entry)
+    settle(s)
+
+
+def _receipt(s: Subject, entry: Receipt) -> None:
+    for command in list(s.commands.values()):
+        named = command.id == entry.command or (
+            not entry.command and command.target == entry.target and command.case == entry.case
+        )
+        if named and command.state != "done":
+            acknowledge(s, command, entry.outcome)
+            ids = dict.fromkeys(i for reasons in command.why.values() for i in reasons)
+            s.note("logged", s.cite(*ids), about=f"receipt:{entry.outcome}", target=command.target, case=command.case)
+            if entry.outcome in ("refused", "failed", "unsupported"):
+                kind = "informed" if command.notice else "warned"
+                s.note(kind, s.cite(*ids), about=entry.outcome, target=command.target, case=command.case)
+
+
+def _succeed(s: Subject, entry: Succession) -> None:
+    s.do_not_use.append(DoNotUse(entry.reasons, entry.at, scope="direct_marketing"))
+    s.soft_closed = entry.reasons
+
+
+def run_until(s: Subject, day: dt.date) -> None:
+    """Run everything that is due at 00:00 of every day up to and including `day`."""
+    if s.now == 0:
+        s.now = s.policy.zone.midnight(day)
+        return
+    while (due := next_due(s)) is not None and due <= day:
+        s.now = max(s.now, s.policy.zone.midnight(max(due, s.today)))
+        before = _mark(s)
+        settle(s)
+        if next_due(s) == due and _mark(s) == before:
+            break
+    s.now = max(s.now, s.policy.zone.midnight(day))
+
+
+def _mark(s: Subject) -> tuple[int, ...]:
+    return len(s.items), len(s.commands), len(s.notes), len(s.do_not_use), len(s.quarantine), len(s.changes)
+
+
+def settle(s: Subject) -> None:
+    """Do what has become due: end what no rule keeps any longer, let entries expire, warn, close cases."""
+    today = s.today
+    _pending(s, today)
+    _expiring(s, today)
+    _released(s)
+    _entries(s, today)
+    _warnings(s, today)
+    _cases(s)
+
+
+def _pending(s: Subject, today: dt.date) -> None:
+    """Erase what a hold kept and keeps no longer."""
+    kept = [i for i in s.items.values() if i.use is Use.KEPT]
+    if not kept:
+        return
+    right = "erasure" if s.erased_at is not None else "retention"
+    active = keepings(s, right, today)
+    ending = []
+    for item in kept:
+        if any(r.waits and r.covers(item) for r in s.restrictions):
+            continue
+        keeping = keeping_of(s, item, active, today)
+        if keeping is None:
+            ending.append(item)
+        else:
+            item.why = keeping.reasons
+    case = s.cases.get(s.erasure)
+    ids = case.reasons if case is not None else ()
+    end(s, ending, {i.key: why(s, i, *ids, *i.why) for i in ending}, s.erasure)
+
+
+def _expiring(s: Subject, today: dt.date) -> None:
+    """Erase what has outlived its retention; a hold that blocks retention keeps it in ordinary use."""
+    active: list[Keeping] | None = None
+    ending: list[tuple[Item, tuple[str, ...]]] = []
+    for item in list(s.items.values()):
+        if item.use is not Use.ORDINARY:
+            continue
+        last, ids = retention_end(s, item)
+        if last is None or today <= last or any(r.covers(item) and r.ground != "asked" for r in s.restrictions):
+            continue
+        active = keepings(s, "retention", today) if active is None else active
+        kept = keeping_of(s, item, active, today)
+        if kept is None:
+            ending.append((item, ids))
+        elif kept.claim:
+            item.use, item.claimed = Use.KEPT, True
+            item.why = s.cite(*kept.reasons, *ids)
+        else:
+            item.cites.update(kept.reasons)
+    if not ending:
+        return
+    activities = {i.activity for i, _ in ending}
+    end(s, [i for i, _ in ending], {i.key: why(s, i, *ids, *sorted(i.cites)) for i, ids in ending})
+    _disclosed_along(s, activities, {i.activity: ids for i, ids in ending})
+
+
+def _disclosed_along(s: Subject, activities: set[str], ids: dict[str, tuple[str, ...]]) -> None:
+    """Let disclosed copies go with the activity that named their recipient."""
+    left = {i.activity for i in s.live() if "disclosed" not in i.tags}
+    gone = [i for i in s.live() if "disclosed" in i.tags and i.activity in activities - left]
+    end(s, gone, {i.key: why(s, i, *ids[i.activity]) for i in gone})
+
+
+def _released(s: Subject) -> None:
+    """Carry out a rectification that a hold made wait."""
+    for case in list(s.cases.values()):
+        if case.right == "rectification" and case.waits and not case.declined:
+            if any(r.case == case.id for r in s.restrictions):
+                continue
+            if not case.body.get("identity"):
+                correct(s, case)
+
+
+def _entries(s: Subject, today: dt.date) -> None:
+    for entry in [d for d in s.do_not_use if d.until is not None and d.until < today]:
+        s.do_not_use.remove(entry)
+        if entry.target:
+            reasons = s.cite(*entry.reasons, *target_ids(s, entry.target))
+            issue(s, "erase", entry.target, dict.fromkeys(entry.categories, reasons), entry.case).keeps_open = False
+            for category in entry.categories:
+                s.changes.append(Change(s.now, "erased", entry.target, category, "", reasons))
+    for waiting in [q for q in s.quarantine if q.until is not None and q.until < today]:
+        s.quarantine.remove(waiting)
+        s.note("logged", waiting.reasons, about="quarantined sign-up deleted")
+
+
+def _warnings(s: Subject, today: dt.date) -> None:
+    for day, key, reasons in warning_days(s):
+        if day <= today and key not in s.warned:
+            s.warned.add(key)
+            s.note("warned", reasons, about=key[0])
+
+
+def warning_days(s: Subject) -> list[tuple[dt.date, tuple[str, str], tuple[str, ...]]]:
+    """Give the days on which people at the controller are to be warned, and of what."""
+    found = []
+    for rule in s.policy.retention.values():
+        if rule.warn_setting and rule.warn_setting in s.policy.settings:
+            ahead = Duration.parse(str(s.policy.settings[rule.warn_setting]))
+            for item in s.live():
+                matter = s.matters.get(item.matter)
+                if item.activity not in (rule.activities or ()) or matter is None:
+                    continue
+                waiting = closed_on(s, matter, rule.warn_opened, ())
+                done = matter.times(rule.warn_closed)
+                last, _ = retention_end(s, item)
+                if waiting == FOREVER and not done and last is not None:
+                    found.append((last - dt.timedelta(days=ahead.days), (rule.id, item.matter), s.cite(rule.id)))
+        if rule.unless is not None and rule.clock is not None and s.state(rule.unless[0]):
+            general = [r.id for r in s.policy.retention.values() if r.activities is None]
+            for item in s.live():
+                matter = s.matters.get(item.matter)
+                activity = s.policy.activities.get(item.activity)
+                if matter is None or activity is None or rule.id not in activity.retention:
+                    continue
+                last = clock_end(s, rule.clock, matter)
+                if last is not None:
+                    reasons = s.cite(*general, rule.unless[1], rule.id)
+                    found.append((last + dt.timedelta(days=1), (rule.id, item.matter), reasons))
+    return found
+
+
+def pending_because(s: Subject, case_id: str) -> tuple[str, ...]:
+    """Say why a case is open; empty: it is closed. What only a statute keeps, by its date, keeps none open."""
+    case = s.cases[case_id]
+    if case.waits:
+        return case.waits
+    found: list[str] = []
+    if case.right == "erasure":
+        active = keepings(s, "erasure", s.today)
+        for item in s.live():
+            if item.use is Use.KEPT:
+                kept = keeping_of(s, item, active, s.today)
+                waits = [r for r in s.restrictions if r.waits and r.covers(item)]
+                if waits or (kept is not None and (not kept.statutory or kept.until is None)):
+                    found += kept.reasons if kept else waits[0].reasons
+    for command in s.commands.values():
+        if command.case == case_id and command.keeps_open and command.state not in ("done", "refused"):
+            found += [*target_ids(s, command.target), *(i for r in command.why.values() for i in r)]
+    return s.cite(*found)
+
+
+def keepings_of_case(s: Subject) -> list[dict[str, object]]:
+    """List what is kept after an erasure, per target and category, with the reason and the last day."""
+    active = keepings(s, "erasure", s.today)
+    found: dict[tuple[str, str], dict[str, object]] = {}
+    for item in s.live():
+        kept = keeping_of(s, item, active, s.today) if item.use is Use.KEPT else None
+        if kept is not None:
+            until = kept.until.isoformat() if kept.until else None
+            found[item.target, item.category] = {"target": item.target, "category": item.category, "outcome": "retained",
+                                                 "because": kept.reasons, "until": until}  # fmt: skip
+    return list(found.values())
+
+
+def _cases(s: Subject) -> None:
+    for case in s.cases.values():
+        open_ = bool(pending_because(s, case.id))
+        if not open_ and not case.done:
+            case.done = True
+            ids = dict.fromkeys(i for n in s.notes if n.case == case.id for i in n.reasons)
+            s.note("informed", (*case.reasons, *ids, "param:answer_deadline"), about="closed", case=case.id)
+            if case.right == "erasure" and not s.items:
+                s.changes.append(Change(s.now, "key_destroyed", "", "", "", case.reasons))
+        elif open_:
+            case.done = False
+    erasure = s.cases.get(s.erasure)
+    if erasure is not None and erasure.done and not s.items:
+        if not any(c.kind == "key_destroyed" and not c.target for c in s.changes):
+            s.changes.append(Change(s.now, "key_destroyed", "", "", "", erasure.reasons))
+
+
+def next_due(s: Subject) -> dt.date | None:
+    """Give the next day on which something happens by itself, None if nothing does."""
+    today = s.today
+    one = dt.timedelta(days=1)
+    ends: list[dt.date | None] = [d.until for d in s.do_not_use] + [q.until for q in s.quarantine]
+    right = "erasure" if s.erased_at is not None else "retention"
+    active: dict[str, list[Keeping]] = {}
+    for item in s.items.values():
+        if item.use is Use.ORDINARY:
+            last, _ = retention_end(s, item)
+            if last is not None and last < today:
+                kept = keeping_of(s, item, active.setdefault("r", keepings(s, "retention", today)), today)
+                last = kept.until if kept else last
+            ends.append(last)
+        elif item.use is Use.KEPT:
+            kept = keeping_of(s, item, active.setdefault("k", keepings(s, right, today)), today)
+            ends.append(kept.until if kept else None)
+    blocked = [c for c in s.cases.values() if c.right == "rectification" and c.waits]
+    if blocked:
+        ends += [k.until for k in keepings(s, "rectification", today)]
+    days = [e + one for e in ends if e is not None and e != FOREVER]
+    days += [d for d, key, _ in warning_days(s) if key not in s.warned]
+    later = [d for d in days if d > today]
+    return min(later, default=None)
+
+
+__all__ = ["Decision", "Entry", "Event", "Receipt", "Role", "Succession", "apply", "distrust", "matter_kind", "next_due", "run_until", "settle"]

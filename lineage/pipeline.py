@@ -1,0 +1,370 @@
+"""Join the steps: bytes become facts in one transaction, what they set off is folded, decided and sent after it.
+
+Everything that happens to a data subject goes through `advance`: load its facts, fold them, write what is new (commands,
+cases, log lines, the next due date). It can be repeated at any time with the same result, so a crash between the facts
+and what follows from them costs a repetition, never a loss: the due date that the facts were written with asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import orjson
+
+import schemas
+from lineage import fold
+from lineage.effects import Effects, effects
+from lineage.errors import BadCall, BadEvent, NotFound, Undecodable
+from lineage.facts import Rows, Shapes, Writer, seal_row
+from lineage.guards import Answer, Question, ask
+from lineage.identity import KeyRing
+from lineage.policy import Policy
+from lineage.reactions import Reactions
+from lineage.rights import Request
+from lineage.store import AuditRow, Batch, DeadLetter, GraphStore, Identifier, Key, Position, Tombstone
+from lineage.subject import Subject
+from lineage.projection import EventReader
+from lineage.tagging import Tagged
+from lineage.timeline import entries, write_entry
+
+DAY = 86_400
+_SUBJECTS_MAX = 512
+
+
+class Received(NamedTuple):
+    """A record as it came: where it lay, and its bytes in the wire format."""
+
+    topic: str
+    partition: int
+    offset: int
+    value: bytes
+
+
+@dataclass(slots=True)
+class Taken:
+    """What became of a batch."""
+
+    events: int = 0
+    dead: int = 0
+    rows: int = 0
+    edges: int = 0
+    dropped: int = 0
+    touched: set[Key] = field(default_factory=set)
+
+
+class Pipeline:
+    """The engine over one store. Not for concurrent use: one writer, as a partition has one consumer."""
+
+    def __init__(self, store: GraphStore, policies: Mapping[str, Policy], keys: KeyRing, random: Callable[[int], bytes],
+                 *, forgets: bool = True) -> None:  # fmt: skip
+        """Take everything from outside: the store, the policies, the secrets, the source of randomness.
+
+        `forgets` False keeps the facts of persons whose erasure is through: for tests of a policy only.
+        """
+        self._forgets = forgets
+        self.store, self.policies, self.keys, self._random = store, policies, keys, random
+        self.shapes = Shapes(store.shapes())
+        self.writer = Writer(keys, policies, self.shapes)
+        self.reactions = Reactions(policies, self.shapes)
+        self._reader = EventReader(schemas.registry())
+        self._known: dict[Key, bool] = {}
+        self._subjects: dict[Key, tuple[Subject, list[fold.Entry]]] = {}
+
+    # -- events ------------------------------------------------------------------------------------------------
+
+    def tag(self, value: bytes) -> Tagged:
+        """Decode and tag the bytes of an event; raise `Undecodable`."""
+        return self._reader.read(value)
+
+    def ingest(self, records: Sequence[Received], now: int) -> Taken:
+        """Write the facts of a batch with its positions in one transaction; then carry out what they set off."""
+        taken = Taken()
+        batch = Batch()
+        pending: list[tuple[Tagged, Rows, Received]] = []
+        for record in records:
+            try:
+                tagged = self.tag(record.value)
+                if tagged.controller not in self.policies:
+                    raise Undecodable("the event names a controller that has no policy here")  # noqa: EM101, TRY301
+                rows = self.writer.rows(tagged, record.partition << 40 | record.offset)
+            except BadEvent as error:
+                batch.dead_letters.append(self.dead_letter(record, str(error), now))
+                taken.dead += 1
+                continue
+            pending.append((tagged, rows, record))
+        self._facts(batch, pending, taken, now)
+        batch.positions = _positions(records)
+        batch.shapes = self.shapes.take_fresh()
+        taken.rows = self.store.write(batch)
+        taken.events = len(records)
+        for key in sorted(taken.touched):
+            self.advance((key,), now)
+        return taken
+
+    def dead_letter(self, record: Received, reason: str, now: int) -> DeadLetter:
+        """Describe an event that cannot become facts, without showing anything of it."""
+        schema_id = int.from_bytes(record.value[1:5], "big") if record.value[:1] == b"\0" and len(record.value) > 4 else 0
+        sealed = self.keys.seal_payload(record.value, self._random)
+        return DeadLetter(record.topic, record.partition, record.offset, schema_id, reason, now, sealed)
+
+    def _facts(self, batch: Batch, pending: list[tuple[Tagged, Rows, Received]], taken: Taken, now: int) -> None:
+        keys = {k for _, rows, _ in pending for k in rows.keys}
+        fresh = keys - self._known.keys()
+        stones: Mapping[Key, Tombstone] = {}
+        if fresh:
+            stones = self.store.tombstones(fresh)
+            for key, (_, watched) in self.store.known(fresh).items():
+                self._known[key] = watched
+        seen: set[tuple[Key, Key]] = set()
+        for tagged, plain, record in pending:
+            rows = plain
+            if stones and any(k in stones for k in rows.keys):
+                rows = self._route(tagged, rows, stones, batch, record, taken)
+            if not rows.keys or not self.reactions.relevant(tagged):
+                taken.dropped += 1
+                if not rows.keys and self.reactions.relevant(tagged):
+                    batch.dead_letters.append(self.dead_letter(record, "the event carries data but no identifier", now))
+                    taken.dead += 1
+                continue
+            for row in rows.identifiers:
+                if row[0] not in self._known:
+                    self._known[row[0]] = False
+                    batch.identifiers.append(seal_row(self.keys, tagged.controller, row, self._random))
+            batch.observations += rows.observations
+            for link in rows.links:
+                if (link.a, link.b) not in seen:
+                    seen.add((link.a, link.b))
+                    batch.links.append(link)
+            self._mark(batch, tagged, rows, taken)
+            if tagged.found:
+                batch.audit.append(_drift(tagged, now, self.policies[tagged.controller]))
+
+    def _mark(self, batch: Batch, tagged: Tagged, rows: Rows, taken: Taken) -> None:
+        shape = rows.observations[0].shape
+        reaction = self.reactions.of(shape)
+        taken.edges += reaction.edges
+        key = rows.keys[0]
+        if reaction.now or any(self._known.get(k) for k in rows.keys):
+            batch.due[key] = 0
+            taken.touched.add(key)
+        elif reaction.after is not None:
+            due = tagged.at + reaction.after
+            if due < batch.due.get(key, due + 1):
+                batch.due[key] = due
+
+    def _route(
+        self, tagged: Tagged, rows: Rows, stones: Mapping[Key, Tombstone], batch: Batch, record: Received, taken: Taken,
+    ) -> Rows:  # fmt: skip
+        """Decide whose an event under an erased identifier is: the erased person's, or a new data subject's."""
+        spec = schemas.registry().types[tagged.type]
+        matters = [o.matter for o in rows.observations if o.matter]
+        owner = self.store.holders(matters)
+        stone = next(stones[k] for k in rows.keys if k in stones)
+        old = tagged.at <= stone.at
+        if not old and not any(m in owner and owner[m] in stones for m in matters):
+            successors = self.store.known([s.next for k, s in stones.items() if k in rows.keys])
+            if spec.act or successors:
+                return self._successor(tagged, rows, stones, batch, record)
+        erased = [k for k in rows.keys if k in stones and k in self._known]
+        if not erased:
+            # The graph has forgotten the person: the event from before is dropped, and the log says that one was.
+            ids = ("gdpr:17",)
+            batch.audit.append(
+                AuditRow(f"late-{record.topic}-{record.partition}-{record.offset}", tagged.at, tagged.controller, "logged",
+                         orjson.dumps({"about": f"dropped after erasure: {tagged.type}", "reasons": ids}).decode()),
+            )  # fmt: skip
+            return Rows((), (), (), ())
+        taken.touched.add(erased[0])
+        return rows
+
+    def _successor(self, tagged: Tagged, rows: Rows, stones: Mapping[Key, Tombstone], batch: Batch, record: Received) -> Rows:
+        def successor(key: Key, kind: str, value: str) -> tuple[Key, int]:
+            epoch, check = 0, next(i[1] for i in rows.identifiers if i[0] == key)
+            at: Mapping[Key, Tombstone] = stones
+            while key in at:
+                epoch += 1
+                key, check = self.keys.successor(tagged.controller, kind, value, epoch)
+                at = self.store.tombstones((key,))
+            return key, check
+
+        moved = self.writer.rows(tagged, record.partition << 40 | record.offset, successor)
+        known = self.store.known(moved.keys)
+        self._known.update({k: w for k, (_, w) in known.items()})
+        if not any(k in self._known for k in moved.keys):
+            reasons = self.policies[tagged.controller].suppression
+            ids = tuple(x.id for x in reasons if x.keeps == "hash") or ("gdpr:21",)
+            entry = fold.Succession(tagged.at, ids)
+            batch.entries.append(write_entry(moved.keys[0], f"succession-{moved.keys[0]}", entry))
+        return moved
+
+    # -- requests ----------------------------------------------------------------------------------------------
+
+    def request(self, controller: str, identifier: tuple[str, str], request: Request) -> Subject:
+        """Take a rights request; `identifier` is (kind, value). Unknown persons are answered too: nothing is held."""
+        key = self.current(controller, *identifier)
+        batch = Batch(entries=[write_entry(key, request.id, request)], due={key: 0}, watched={key: True})
+        if key not in self.store.known((key,)):
+            check = self._check(controller, *identifier, key)
+            batch.identifiers.append(seal_row(self.keys, controller, (key, check, *identifier), self._random))
+        self._known[key] = True
+        self.store.write(batch)
+        return self.advance((key,), request.at)
+
+    def _check(self, controller: str, kind: str, value: str, key: Key) -> int:
+        epoch = 0
+        while True:
+            found, check = self.keys.successor(controller, kind, value, epoch)
+            if found == key:
+                return check
+            epoch += 1
+
+    def current(self, controller: str, kind: str, value: str) -> Key:
+        """Give the key of the data subject who bears an identifier now: after an erasure, the successor if there is one."""
+        if controller not in self.policies:
+            msg = f"there is no policy for controller {controller!r}: have {', '.join(sorted(self.policies))}"
+            raise NotFound(msg)
+        epoch = 0
+        key, _ = self.keys.key(controller, kind, value)
+        while True:
+            stone = self.store.tombstones((key,)).get(key)
+            if stone is None:
+                return key
+            after, _ = self.keys.successor(controller, kind, value, epoch + 1)
+            if after not in self.store.known((after,)) and after not in self.store.tombstones((after,)):
+                return key
+            key, epoch = after, epoch + 1
+
+    def decide(self, case: str, question: str, now: int) -> Subject:
+        """Take a decision of a person at the controller about a case."""
+        row = self.store.case(case)
+        if row is None:
+            msg = f"there is no case {case!r}"
+            raise NotFound(msg)
+        entry = fold.Decision(now, question, case)
+        self.store.write(Batch(entries=[write_entry(row.key, f"{case}-{question}-{now}", entry)], due={row.key: 0}))
+        return self.advance((row.key,), now)
+
+    def receipt(self, command: str, outcome: str, now: int) -> Subject:
+        """Take a target's answer to a command; a second answer changes nothing that the first has settled."""
+        row = self.store.command(command)
+        if row is None:
+            msg = f"there is no command {command!r}"
+            raise NotFound(msg)
+        if outcome not in ("erased", "retained", "no_data", "unsupported", "refused", "failed"):
+            msg = f"{outcome!r} is no outcome: erased, retained, no_data, unsupported, refused or failed"
+            raise BadCall(msg)
+        base = orjson.loads(row.body).get("base", command)
+        entry = fold.Receipt(now, outcome, command=base)
+        self.store.write(Batch(entries=[write_entry(row.key, f"{command}-{outcome}-{row.attempts}", entry)], due={row.key: 0}))
+        return self.advance((row.key,), now)
+
+    def ask(self, controller: str, identifier: tuple[str, str], question: Question, now: int, *, log: bool = True) -> Answer:
+        """Answer a service that asks first, and write the answer into the audit log."""
+        key = self.current(controller, *identifier)
+        subject = self.look((key,), controller, now)
+        answer = ask(subject, question)
+        if log:
+            policy = self.policies[controller]
+            extra = [g.id for g in policy.guards if g.on == "log"]
+            body = {"about": f"ask:{question.gate}", "allowed": answer.allowed, "reasons": [*answer.reasons, *extra]}
+            line = AuditRow(f"ask-{key}-{question.gate}-{now}-{hash(question) & 0xFFFFFFFF:x}", now, controller, "logged",
+                            orjson.dumps(body).decode())  # fmt: skip
+            self.store.write(Batch(audit=[line]))
+        return answer
+
+    # -- the fold ----------------------------------------------------------------------------------------------
+
+    def look(self, keys: Iterable[Key], controller: str, now: int) -> Subject:
+        """Fold a data subject up to `now` without writing anything: the state as it is, or as it would be."""
+        facts = self.store.facts(keys)
+        subject = self._fold(facts.keys, entries(facts, self.shapes.by_id, self.shapes.bodies), controller, now)
+        return subject
+
+    def _fold(self, keys: tuple[Key, ...], told: list[fold.Entry], controller: str, now: int) -> Subject:
+        name = keys[0] if keys else 0
+        cached = self._subjects.pop(name, None)
+        subject, done = cached if cached is not None else (Subject(self.policies[controller]), [])
+        if subject.policy is not self.policies[controller] or done != told[: len(done)] or (
+            len(told) > len(done) and told[len(done)].at < subject.now
+        ) or subject.now > now:  # fmt: skip
+            subject, done = Subject(self.policies[controller]), []
+        for entry in told[len(done) :]:
+            if entry.at > now:
+                break
+            fold.apply(subject, entry)
+            done = [*done, entry]
+        fold.run_until(subject, subject.policy.zone.day(now))
+        subject.now = max(subject.now, now)
+        if len(self._subjects) >= _SUBJECTS_MAX:
+            self._subjects.pop(next(iter(self._subjects)))
+        if name:
+            self._subjects[name] = (subject, done)
+        return subject
+
+    def advance(self, keys: Iterable[Key], now: int) -> Subject:
+        """Fold a data subject up to `now` and write what is new: commands, cases, log lines, the next due date."""
+        facts = self.store.facts(keys)
+        if not facts.identifiers:
+            msg = "there is no such data subject"
+            raise NotFound(msg)
+        controller = facts.identifiers[0].controller
+        told = entries(facts, self.shapes.by_id, self.shapes.bodies)
+        subject = self._fold(facts.keys, told, controller, now)
+        found: Effects = effects(subject, facts, now, self._successor_key, forgets=self._forgets)
+        batch = found.batch
+        self._known.update({i.key: found.watched for i in facts.identifiers})
+        if found.forget:
+            self._subjects.pop(facts.keys[0], None)
+            for key in facts.keys:
+                self._known.pop(key, None)
+        batch.shapes = self.shapes.take_fresh()
+        self.store.write(batch)
+        return subject
+
+    def _successor_key(self, identifier: Identifier) -> Key:
+        kind, value = self.keys.open(identifier.sealed)
+        epoch = 0
+        while self.keys.successor(identifier.controller, kind, value, epoch)[0] != identifier.key:
+            epoch += 1
+        return self.keys.successor(identifier.controller, kind, value, epoch + 1)[0]
+
+    def deploy(self, policy: Policy, now: int) -> None:
+        """Put a policy into force: its gaps are warned of from the first day, what was folded is folded anew."""
+        self.policies = {**self.policies, policy.id: policy}
+        self.reactions = Reactions(self.policies, self.shapes)
+        self._subjects.clear()
+        lines = []
+        for guard in policy.guards:
+            if guard.warns:
+                ids = (guard.id, *guard.cites, *policy.cited_with_of(guard.id))
+                body = orjson.dumps({"about": "gap in the policy", "reasons": ids}).decode()
+                lines.append(AuditRow(f"gap-{policy.id}-{policy.version}-{guard.id}", now, policy.id, "warned", body))
+        self.store.write(Batch(audit=lines))
+
+    def tick(self, now: int, limit: int = 1000) -> int:
+        """Carry out what is due at `now`; repeated, it changes nothing more. Return how many data subjects were looked at."""
+        looked = 0
+        while due := self.store.due(now, limit):
+            for key in due:
+                self.advance((key,), now)
+                looked += 1
+        return looked
+
+
+def _positions(records: Sequence[Received]) -> list[Position]:
+    last: dict[tuple[str, int], int] = {}
+    for record in records:
+        at = (record.topic, record.partition)
+        last[at] = max(last.get(at, 0), record.offset + 1)
+    return [Position(topic, partition, offset) for (topic, partition), offset in last.items()]
+
+
+def _drift(tagged: Tagged, now: int, policy: Policy) -> AuditRow:
+    """Say that free text holds personal data of a kind that the event does not declare."""
+    ids = policy.cited_with_of("undeclared") or ("gdpr:5",)
+    body = {"about": f"undeclared personal data in free text: {tagged.type}: {', '.join(tagged.found)}", "reasons": ids}
+    id_ = f"drift-{tagged.type}-{'-'.join(tagged.found)}-{now // DAY}"
+    return AuditRow(id_, now, tagged.controller, "warned", orjson.dumps(body).decode())
+
