@@ -90,7 +90,9 @@ CREATE TABLE position (
     PRIMARY KEY (topic, partition)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE journal (offset INTEGER PRIMARY KEY, at INTEGER NOT NULL, value BLOB NOT NULL) STRICT;
+CREATE TABLE journal (
+    offset INTEGER PRIMARY KEY, upto INTEGER NOT NULL, at INTEGER NOT NULL, sizes TEXT NOT NULL, value BLOB NOT NULL
+) STRICT;
 """
 
 SCHEMA = tuple(statement for part in _SCHEMA.split(";") if (statement := part.strip()))
@@ -109,5 +111,5 @@ SELECT 'dead_letters', count(*) FROM dead_letter UNION ALL
 SELECT 'tombstones', count(*) FROM tombstone UNION ALL
 SELECT 'due', count(*) FROM due UNION ALL
 SELECT 'watched', count(*) FROM watched UNION ALL
-SELECT 'journal', count(*) FROM journal
+SELECT 'journal_blocks', count(*) FROM journal
 """

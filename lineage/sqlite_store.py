@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
+from lineage import sqlite_journal
 from lineage.digest import graph_digest
 from lineage.sqlite_file import SQLiteFile
 from lineage.sqlite_schema import COUNTS
-from lineage.sqlite_write import JOURNAL, certificate_line, write_batch
+from lineage.sqlite_write import certificate_line, write_batch
 from lineage.store import (
     AuditRow,
     Batch,
@@ -66,12 +67,13 @@ class SQLiteStore:
 
     def known(self, keys: Iterable[Key]) -> Mapping[Key, tuple[int, bool]]:
         """Find the identifiers among `keys` that exist, and whether they are watched."""
+        # One row of JSON: a row each would give up the interpreter's lock for each.
         rows = self._file.rows(
-            'SELECT i.key, i."check", w.key IS NOT NULL FROM identifier AS i'
-            " LEFT JOIN watched AS w ON w.key = i.key WHERE i.key IN (SELECT value FROM json_each(?))",
+            'SELECT json_group_array(json_array(i.key, i."check", w.key IS NOT NULL)) FROM json_each(?) AS k'
+            " JOIN identifier AS i ON i.key = k.value LEFT JOIN watched AS w ON w.key = i.key",
             (_json(keys),),
         )
-        return {key: (check, bool(watched)) for key, check, watched in rows}
+        return {key: (check, bool(watched)) for key, check, watched in orjson.loads(rows[0][0])}
 
     def tombstones(self, keys: Iterable[Key]) -> Mapping[Key, Tombstone]:
         """Find the erased identifiers among `keys`."""
@@ -195,26 +197,17 @@ class SQLiteStore:
     def journal_append(self, values: Sequence[bytes], at: int) -> range:
         """Keep incoming events durably, in one transaction, and return their offsets; `at` is when they came."""
         with self._file.transaction() as db:
-            # Rows go only when the position moves past them, so the two together never go backwards.
-            last = db.execute("SELECT max(offset) FROM journal").fetchone()[0]
-            moved = db.execute("SELECT offset FROM position WHERE topic = ? AND partition = ?", JOURNAL).fetchone()
-            first = max(0 if last is None else last + 1, moved[0] if moved else 0)
-            offsets = range(first, first + len(values))
-            db.executemany(
-                "INSERT INTO journal VALUES (?, ?, ?)", zip(offsets, [at] * len(values), values, strict=True)
-            )
-            return offsets
+            return sqlite_journal.append(db, values, at)
 
     def journal_read(self, after_offset: int, limit: int) -> list[tuple[int, bytes]]:
-        """Read events with an offset > `after_offset`, in order; -1 reads from the start."""
-        sql = "SELECT offset, value FROM journal WHERE offset > ? ORDER BY offset LIMIT ?"
-        return self._file.rows(sql, (after_offset, limit))
+        """Read events that wait for their facts, with an offset > `after_offset`; -1 reads from the first."""
+        with self._file.snapshot() as db:
+            return sqlite_journal.read(db, after_offset, limit)
 
     def journal_depth(self) -> int:
         """Count the events whose facts are not written yet."""
-        first, last = self._file.rows("SELECT min(offset), max(offset) FROM journal")[0]
-        # Appending and forgetting both keep the offsets contiguous.
-        return 0 if first is None else last - first + 1
+        with self._file.snapshot() as db:
+            return sqlite_journal.depth(db)
 
     def checkpoint(self) -> bool:
         """Empty the write-ahead log, in which erased rows may still stand; False if a reader is in the way."""
