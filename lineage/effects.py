@@ -36,8 +36,9 @@ def dump(value: object) -> str:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
-def effects(s: Subject, facts: Facts, now: int, successor: Callable[[Identifier], Key], *, forgets: bool = True) -> Effects:
-    """Compare a folded state with what the store has of it."""
+def effects(s: Subject, facts: Facts, now: int, successor: Callable[[Identifier], Key],
+            shared: frozenset[Key] = frozenset(), *, forgets: bool = True) -> Effects:  # fmt: skip
+    """Compare a folded state with what the store has of it; `shared` are devices that another person uses too."""
     batch = Batch()
     key, controller = facts.keys[0], s.policy.id
     _commands(s, facts, batch, key, now)
@@ -48,11 +49,11 @@ def effects(s: Subject, facts: Facts, now: int, successor: Callable[[Identifier]
     batch.audit = [_line(key, controller, n) for n in s.notes]
     through = s.erased_at is not None and s.cases[s.erasure].done
     if s.erased_at is not None:
-        batch.tombstones = [Tombstone(i.key, controller, s.erased_at, successor(i)) for i in facts.identifiers]
+        batch.tombstones = [Tombstone(i.key, controller, s.erased_at, successor(i)) for i in facts.identifiers if i.key not in shared]
     unsettled = any(c.state not in ("done", "refused") for c in s.commands.values() if c.keeps_open or c.notice)
     if forgets and through and not s.items and not unsettled:
-        batch.forget_observations = list(facts.observations)
-        batch.forget_identifiers = list(facts.keys)
+        batch.forget_observations = [o for o in facts.observations if o.key not in shared]
+        batch.forget_identifiers = [k for k in facts.keys if k not in shared]
         batch.forget_entries = [e.id for e in facts.entries]
         return Effects(batch, watched=False, forget=True)
     due = next_due(s)

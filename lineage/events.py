@@ -600,7 +600,7 @@ def _after_erasure(s: Subject, e: Happening, *, new_matter: bool) -> None:
         s.died = e.at
         return
     happened_before = e.at <= s.erased_at if s.erased_at is not None else False
-    if new_matter and not spec.act and e.matter and matter_kind(e.type) in ("order", "matter", "debt", "credit", "account") and not happened_before:
+    if new_matter and not spec.act and e.matter and matter_kind(e.type) in ("order", "matter", "debt", "credit", "account"):
         s.matters.pop(e.matter, None)
         verdict(s, e, "quarantined", ids, "", sorted(e.categories) or ("",))
         s.note("logged", ids, about=f"quarantined after erasure: {e.type}", case=case.id)

@@ -29,6 +29,8 @@ def check(r: Rehearsal, row: Row, day: dt.date) -> str | None:
     problems = []
     for category in row.categories or ("",):
         so, reasons, found = _JUDGES[row.outcome](r, s, row, category, day)
+        if row.outcome == "held" and row.until:
+            so = _last_use(r, s, row, category, day, so=so)
         label = f"{row.outcome} {category}".strip()
         if ended:
             if so and row.outcome not in _HISTORIC:
@@ -41,6 +43,14 @@ def check(r: Rehearsal, row: Row, day: dt.date) -> str | None:
     if row.foreseen and day == row.at and not ended:
         problems += _foreseen(r, s, row)
     return "; ".join(problems) or None
+
+
+def _last_use(r: Rehearsal, s: Subject, row: Row, category: str, day: dt.date, *, so: bool) -> bool:
+    """Leave what the law alone keeps out of account where there was another use at first: `until` is the last of those."""
+    others = [i for i in _items(s, row, category) if i.use is Use.ORDINARY and not _legal(s, i)]
+    if day == row.at:
+        r.played.other_use[row.number, category] = bool(others)
+    return bool(others) if r.played.other_use.get((row.number, category)) else so
 
 
 _HISTORIC = frozenset({"informed", "warned", "logged"})
@@ -91,8 +101,7 @@ def _why(s: Subject, items: Iterable[Item]) -> list[str]:
 def _explain_absence(s: Subject, row: Row, category: str) -> list[str]:
     """Give the rules that decide whether the target may hold the category: those say why it holds nothing."""
     policy = s.policy
-    naming = [a for a in policy.activities.values() if row.target in (*a.systems, *a.recipients)
-              and (not category or category in a.categories)]  # fmt: skip
+    naming = [a for a in policy.activities.values() if row.target in (*a.systems, *a.recipients) or category in a.categories]
     found = [*target_ids(s, row.target or "")]
     for activity in naming:
         found += [activity.id, *activity.retention]
@@ -262,9 +271,12 @@ def _verdicts(r: Rehearsal, s: Subject, row: Row, category: str) -> dict[str, li
         return {"declined" if declined else "allowed": [*case.reasons, *case.declined, *channels]}
     found: dict[str, list[str]] = {}
     at = r.played.at[step.name]
+    if step.name in r.played.anonymous and (at, step.what) not in s.verdicts:
+        s = r.pipeline.look((r.played.anonymous[step.name],), row.controller, r.clock)
     occurred = step.fields.get("occurred")
     for (when, type_), verdicts in s.verdicts.items():
-        if type_ != step.what or (when != at and not (occurred and s.policy.zone.day(when) == occurred)):
+        late = occurred and (s.policy.zone.day(when) == occurred or when == s.erased_at)
+        if type_ != step.what or (when != at and not late):
             continue
         for v in verdicts:
             if v.target in ("", row.target or v.target) and v.category in ("", category or v.category):
@@ -404,6 +416,8 @@ def _named_end(r: Rehearsal, s: Subject, row: Row, category: str) -> dt.date | N
     right = "erasure" if s.erased_at is not None else "retention"
     active = keepings(s, right, s.today)
     items = _items(s, row, category) if row.target else [i for i in s.live() if i.use is Use.KEPT]
+    if row.outcome == "held":
+        items = [i for i in items if i.use is Use.ORDINARY and not _legal(s, i)] or items
     for item in items:
         kept = keeping_of(s, item, active, s.today)
         if item.use is Use.KEPT:
@@ -415,6 +429,9 @@ def _named_end(r: Rehearsal, s: Subject, row: Row, category: str) -> dt.date | N
             if kept is not None and end is not None:
                 end = None if kept.until is None else max(end, kept.until)
             ends.append(end)
+    by_law = [k.until for i in items if _legal(s, i) and (k := keeping_of(s, i, active, s.today)) and k.until]
+    if row.outcome == "retained" and by_law:
+        return max(by_law)
     if not ends or None in ends:
         return None
     return max(e for e in ends if e is not None)

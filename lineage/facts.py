@@ -22,6 +22,10 @@ PERSON_KINDS = ("customer_number", "email", "account", "phone")
 DEVICE_KINDS = frozenset({"cookie"})
 
 
+LATE = "late_after"
+"""The driving field that marks an event from before an erasure that came after it: the second of the erasure."""
+
+
 class ShapeBody(NamedTuple):
     """What a shape says: the terms, the driving fields, the kinds of its two references."""
 

@@ -164,7 +164,7 @@ def _expiring(s: Subject, today: dt.date) -> None:
             continue
         active = keepings(s, "retention", today) if active is None else active
         kept = keeping_of(s, item, active, today)
-        if kept is None:
+        if kept is None or (kept.statutory and not kept.claim and kept_by_law(s, item)):
             ending.append((item, ids))
         elif kept.claim:
             item.use, item.claimed = Use.KEPT, True
@@ -176,6 +176,17 @@ def _expiring(s: Subject, today: dt.date) -> None:
     activities = {i.activity for i, _ in ending}
     end(s, [i for i, _ in ending], {i.key: why(s, i, *ids, *sorted(i.cites)) for i, ids in ending})
     _disclosed_along(s, activities, {i.activity: ids for i, ids in ending})
+
+
+def kept_by_law(s: Subject, item: Item) -> bool:
+    """Tell whether an activity that the law asks for keeps the category there: then no other needs to."""
+    own = s.policy.activities.get(item.activity)
+    if own is None or own.legal:
+        return False
+    return any(
+        i.target == item.target and i.category == item.category and s.policy.activities[i.activity].legal
+        for i in s.live() if i.activity in s.policy.activities
+    )  # fmt: skip
 
 
 def _disclosed_along(s: Subject, activities: set[str], ids: dict[str, tuple[str, ...]]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lineage.calendar import EEA
-from lineage.policy import Activity, EventKind, Ids, LinkRule, Recipient, Role
+from lineage.policy import Activity, EventKind, Ids, LinkRule, Policy, Recipient, Role
 from lineage.subject import Item, Reasons, Subject, Use, Verdict
 
 
@@ -74,6 +74,9 @@ def _tag(s: Subject, e: Happening, item: Item) -> None:
         item.cites.update(policy.cited_with_of("undeclared"))
     if category is not None and category.term == "subscription":
         item.tags.add("consent_proof")
+    if e.type == "newsletter.subscribed" and e.fields.get("proof") is True:
+        item.tags.add("consent_proof")
+        item.cites.update(r.id for r in policy.rights if r.right == "handed_over")
     if e.type == "data.derived":
         item.tags.add("derived")
         if activity is not None and "profiling" in activity.flags:
@@ -137,7 +140,17 @@ def narrowed(s: Subject, activity: Activity, system: str, category: str, e: Happ
             return rule
         if category in rule.takes_up and not joined:
             return rule
+    if not s.devices and category in _of_devices(s.policy):
+        return next((r for r in s.policy.links if r.unjoined), None)
     return None
+
+
+def _of_devices(policy: Policy) -> set[str]:
+    """Give the categories that nothing but a device brings, where the policy joins devices by an event."""
+    if not any(r.device and r.since == "then" and not r.accepted for r in policy.links):
+        return set()
+    brought = {c for k in policy.kinds.values() if k.base == "cookie" for c in k.carries}
+    return brought - {c for k in policy.kinds.values() if k.base != "cookie" for c in k.carries}
 
 
 def stopped(s: Subject, activity: Activity, e: Happening) -> Reasons | None:
@@ -200,7 +213,7 @@ def _recipients(s: Subject, e: Happening, activity: Activity, categories: frozen
         recipient = s.policy.recipients[name]
         if name in s.policy.systems or recipient.role in (Role.SOURCE, Role.UNCONTROLLED):
             continue
-        if recipient.reached_by and e.type not in recipient.reached_by:
+        if e.type not in recipient.reached_by if recipient.reached_by else not categories:
             continue
         for category in sorted(held):
             if receives(recipient, category):

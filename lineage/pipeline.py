@@ -17,13 +17,13 @@ import schemas
 from lineage import fold
 from lineage.effects import Effects, effects
 from lineage.errors import BadCall, BadEvent, NotFound, Undecodable
-from lineage.facts import Rows, Shapes, Writer, seal_row
+from lineage.facts import LATE, Rows, Shapes, Writer, seal_row
 from lineage.guards import Answer, Question, ask
 from lineage.identity import KeyRing
 from lineage.policy import Policy
 from lineage.reactions import Reactions
 from lineage.rights import Request
-from lineage.store import AuditRow, Batch, DeadLetter, GraphStore, Identifier, Key, Position, Tombstone
+from lineage.store import AuditRow, Batch, DeadLetter, Facts, GraphStore, Identifier, Key, Position, Tombstone
 from lineage.subject import Subject
 from lineage.projection import EventReader
 from lineage.tagging import Tagged
@@ -99,9 +99,17 @@ class Pipeline:
         batch.shapes = self.shapes.take_fresh()
         taken.rows = self.store.write(batch)
         taken.events = len(records)
-        for key in sorted(taken.touched):
+        for key in sorted({k for t in taken.touched for k in self._bearers(t)}):
             self.advance((key,), now)
         return taken
+
+    def _bearers(self, key: Key) -> tuple[Key, ...]:
+        """Give the data subjects of a key: its own, or those who use the device that it is."""
+        facts = self.store.facts((key,))
+        if any(i.kind != "cookie" for i in facts.identifiers):
+            return facts.keys[:1]
+        persons = [self.store.facts((link.a,)).keys[0] for link in facts.links if link.a != key]
+        return tuple(dict.fromkeys(persons)) or (key,)
 
     def dead_letter(self, record: Received, reason: str, now: int) -> DeadLetter:
         """Describe an event that cannot become facts, without showing anything of it."""
@@ -111,7 +119,7 @@ class Pipeline:
 
     def _facts(self, batch: Batch, pending: list[tuple[Tagged, Rows, Received]], taken: Taken, now: int) -> None:
         keys = {k for _, rows, _ in pending for k in rows.keys}
-        fresh = keys - self._known.keys()
+        fresh = {k for k in keys if self._known.get(k, True)}
         stones: Mapping[Key, Tombstone] = {}
         if fresh:
             stones = self.store.tombstones(fresh)
@@ -172,12 +180,24 @@ class Pipeline:
             # The graph has forgotten the person: the event from before is dropped, and the log says that one was.
             ids = ("gdpr:17",)
             batch.audit.append(
-                AuditRow(f"late-{record.topic}-{record.partition}-{record.offset}", tagged.at, tagged.controller, "logged",
+                AuditRow(f"late-{tagged.controller}-{tagged.type}-{tagged.at // DAY}", tagged.at, tagged.controller, "logged",
                          orjson.dumps({"about": f"dropped after erasure: {tagged.type}", "reasons": ids}).decode()),
             )  # fmt: skip
             return Rows((), (), (), ())
         taken.touched.add(erased[0])
-        return rows
+        return self._late(rows, stone.at) if old else rows
+
+    def _late(self, rows: Rows, erased_at: int) -> Rows:
+        """Mark an event from before an erasure that arrives after it; one that was there already is a mere repetition."""
+        known = {o[:5] for o in self.store.facts(rows.keys).observations}
+        if all(o[:5] in known for o in rows.observations):
+            return rows
+        observations = []
+        for row in rows.observations:
+            body, shape = self.shapes.bodies[row.shape], self.shapes.by_id[row.shape]
+            marked = body._replace(fields=(*body.fields, (LATE, erased_at)))
+            observations.append(row._replace(shape=self.shapes.id_of(shape.controller, shape.type, marked)))
+        return rows._replace(observations=tuple(observations))
 
     def _successor(self, tagged: Tagged, rows: Rows, stones: Mapping[Key, Tombstone], batch: Batch, record: Received) -> Rows:
         def successor(key: Key, kind: str, value: str) -> tuple[Key, int]:
@@ -312,7 +332,8 @@ class Pipeline:
         controller = facts.identifiers[0].controller
         told = entries(facts, self.shapes.by_id, self.shapes.bodies)
         subject = self._fold(facts.keys, told, controller, now)
-        found: Effects = effects(subject, facts, now, self._successor_key, forgets=self._forgets)
+        shared = self._shared_devices(facts) if subject.erased_at is not None else frozenset()
+        found: Effects = effects(subject, facts, now, self._successor_key, shared, forgets=self._forgets)
         batch = found.batch
         self._known.update({i.key: found.watched for i in facts.identifiers})
         if found.forget:
@@ -322,6 +343,12 @@ class Pipeline:
         batch.shapes = self.shapes.take_fresh()
         self.store.write(batch)
         return subject
+
+    def _shared_devices(self, facts: Facts) -> frozenset[Key]:
+        """Give the devices that another data subject uses too: what is theirs stays when this one is erased."""
+        own = set(facts.keys)
+        devices = [i.key for i in facts.identifiers if i.kind == "cookie"]
+        return frozenset(d for d in devices if any(link.a not in own for link in self.store.facts((d,)).links))
 
     def _successor_key(self, identifier: Identifier) -> Key:
         kind, value = self.keys.open(identifier.sealed)

@@ -62,7 +62,7 @@ def clock(row: Mapping[str, Any]) -> Clock:
         durations=tuple(Duration.parse(t) for t in texts if not t.startswith("param:")),
         params=tuple(t.removeprefix("param:") for t in texts if t.startswith("param:")),
         after=_ids(row.get("after")),
-        unless=(str(unless["after"]), clock(unless)) if isinstance(unless, Mapping) and "after" in unless else None,
+        unless=(str(unless["after"]), clock({k: v for k, v in unless.items() if k != "after"})) if isinstance(unless, Mapping) and "after" in unless else None,
     )
 
 

@@ -74,7 +74,7 @@ class Reactions:
                     recipient = policy.recipients[name]
                     reached = not recipient.reached_by or shape.type in recipient.reached_by
                     edges += reached and bool(held)
-        refused = "?" in body.terms or fields.get("secure") is False or not kinds
+        refused = "born" in fields or "?" in body.terms or fields.get("secure") is False or not kinds
         return Reaction(refused or shape.type.startswith(_AT_ONCE), self._anchors[policy.id].get(shape.type), edges)
 
 

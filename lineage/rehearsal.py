@@ -71,6 +71,9 @@ class Played:
     loads: dict[str, Deployment] = field(default_factory=dict)
     unchanged: dict[str, bool] = field(default_factory=dict)
     deliveries: list[Delivery] = field(default_factory=list)
+    anonymous: dict[str, int] = field(default_factory=dict)
+    """Steps whose event names no person: the key of the device that it hangs on."""
+    other_use: dict[tuple[int, str], bool] = field(default_factory=dict)
 
 
 class Rehearsal:
@@ -148,6 +151,9 @@ class Rehearsal:
     def _event(self, step: Step) -> None:
         value = self.event_bytes(step)
         self._log.append(value)
+        tagged = self.pipeline.tag(value)
+        if tagged.identifiers and all(kind == "cookie" for kind, _ in tagged.identifiers):
+            self.played.anonymous[step.name] = self.pipeline.keys.key(step.controller, *tagged.identifiers[0])[0]
         for _ in range(int(step.fields.get("copies", 1))):
             self._ingest([value])
 

@@ -194,8 +194,8 @@ class Facts:
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        """The identifiers' keys, smallest first; the first one names the data subject."""
-        return tuple(sorted(i.key for i in self.identifiers))
+        """The identifiers' keys, devices last, smallest first; the first one names the data subject."""
+        return tuple(k for _, k in sorted((i.kind == "cookie", i.key) for i in self.identifiers))
 
 
 class GraphStore(Protocol):

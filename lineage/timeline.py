@@ -11,12 +11,13 @@ from dataclasses import asdict
 
 import orjson
 
-from lineage.facts import ShapeBody
+from lineage.facts import LATE, ShapeBody
 from lineage.fold import Decision, Entry, Event, Receipt, Succession
 from lineage.rights import Request
 from lineage.store import Entry as EntryRow
 from lineage.store import Facts, Observation, Shape
 
+_LAST = 9
 _RANK = {Event: 0, Request: 1, Decision: 2, Receipt: 3, Succession: -1}
 KINDS: dict[str, type[Request | Decision | Receipt | Succession]] = {
     "request": Request, "decision": Decision, "receipt": Receipt, "succession": Succession,
@@ -27,7 +28,9 @@ def event_of(row: Observation, shape: Shape, body: ShapeBody, *, device_only: bo
     """Read an observation."""
     matter = f"{body.matter}:{row.matter}" if row.matter else ""
     about = f"{body.about}:{row.about}" if row.about else ""
-    return Event(row.at, shape.type, body.terms, body.fields, matter, about, device_only)
+    late = next((int(str(v)) for k, v in body.fields if k == LATE), None)
+    at = row.at if late is None else max(row.at, late)
+    return Event(at, shape.type, body.terms, body.fields, matter, about, device_only)
 
 
 def write_entry(key: int, id_: str, entry: Request | Decision | Receipt | Succession) -> EntryRow:
@@ -49,7 +52,8 @@ def entries(facts: Facts, shapes: Mapping[int, Shape], bodies: Mapping[int, Shap
     for row in facts.observations:
         body, shape = bodies[row.shape], shapes[row.shape]
         event = event_of(row, shape, body, device_only=row.key in devices)
-        found.append(((row.at, 0, shape.type, shape.body, f"{event.matter}{event.about}"), event))
+        rank = 0 if event.at == row.at else _LAST
+        found.append(((event.at, rank, shape.type, shape.body, f"{event.matter}{event.about}"), event))
     for line in facts.entries:
         entry = read_entry(line)
         found.append(((entry.at, _RANK[type(entry)], line.id, "", ""), entry))
