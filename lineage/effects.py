@@ -66,18 +66,19 @@ def effects(s: Subject, facts: Facts, now: int, successor: Callable[[Identifier]
 
 
 def _commands(s: Subject, facts: Facts, batch: Batch, key: Key, now: int) -> None:
-    sent: dict[str, set[str]] = {}
-    rows: dict[str, list[CommandRow]] = {}
+    sent: dict[tuple[str, str, str, str, int], set[str]] = {}
+    rows: dict[tuple[str, str, str, str, int], list[CommandRow]] = {}
     for row in facts.commands:
         body = orjson.loads(row.body)
-        sent.setdefault(body["base"], set()).update(body["reasons"])
-        rows.setdefault(body["base"], []).append(row)
+        about = (row.case, row.target, row.kind, body["activity"], row.issued)
+        sent.setdefault(about, set()).update(body["reasons"])
+        rows.setdefault(about, []).append(row)
     for command in s.commands.values():
-        new = [c for c in command.why if c not in sent.get(command.id, ())]
-        if new or command.id not in sent:
-            batch.commands.append(_row(s, command, key, tuple(new), first=command.id not in sent))
+        new = [c for c in command.why if c not in sent.get(command.about, ())]
+        if new or command.about not in sent:
+            batch.commands.append(_row(s, command, key, tuple(new), first=command.about not in sent))
         wanted = _STATES[command.state]
-        for row in rows.get(command.id, ()):
+        for row in rows.get(command.about, ()):
             if row.state != wanted:
                 due = now if wanted == "pending" else row.due
                 batch.command_states[row.id] = (wanted, due, row.attempts)

@@ -43,7 +43,7 @@ def issue(
     recipient = s.policy.recipients.get(target)
     notice = recipient is not None and not recipient.role.obeys and recipient.role is Role.INDEPENDENT
     device = target in s.policy.systems and not s.policy.systems[target].erasable
-    id_ = command_id(s.policy.id, case, target, kind, activity, s.now)
+    id_ = command_id(s.policy.id, s.name, case, target, kind, activity, s.now)
     command = Command(
         id_, case, kind, target, s.now, dict(because), activity, notice, keeps_open=not notice and not device, sent=[s.now],
     )

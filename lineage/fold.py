@@ -42,13 +42,15 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A target's answer to a command (by its id), or to whatever of a case it was asked (by case and target)."""
+    """A target's answer to a command, which is named by what it is about."""
 
     at: int
     outcome: str
-    command: str = ""
-    target: str = ""
-    case: str = ""
+    case: str
+    target: str
+    kind: str
+    activity: str
+    issued: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,7 @@ def apply(s: Subject, entry: Entry) -> None:
 
 def _receipt(s: Subject, entry: Receipt) -> None:
     for command in list(s.commands.values()):
-        named = command.id == entry.command or (
-            not entry.command and command.target == entry.target and command.case == entry.case
-        )
+        named = command.about == (entry.case, entry.target, entry.kind, entry.activity, entry.issued)
         if named and command.state != "done":
             acknowledge(s, command, entry.outcome)
             ids = dict.fromkeys(i for reasons in command.why.values() for i in reasons)

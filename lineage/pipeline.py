@@ -275,8 +275,8 @@ class Pipeline:
         if outcome not in ("erased", "retained", "no_data", "unsupported", "refused", "failed"):
             msg = f"{outcome!r} is no outcome: erased, retained, no_data, unsupported, refused or failed"
             raise BadCall(msg)
-        base = orjson.loads(row.body).get("base", command)
-        entry = fold.Receipt(now, outcome, command=base)
+        activity = orjson.loads(row.body)["activity"]
+        entry = fold.Receipt(now, outcome, row.case, row.target, row.kind, activity, row.issued)
         self.store.write(Batch(entries=[write_entry(row.key, f"{command}-{outcome}-{row.attempts}", entry)], due={row.key: 0}))
         return self.advance((row.key,), now)
 
@@ -305,11 +305,11 @@ class Pipeline:
     def _fold(self, keys: tuple[Key, ...], told: list[fold.Entry], controller: str, now: int) -> Subject:
         name = keys[0] if keys else 0
         cached = self._subjects.pop(name, None)
-        subject, done = cached if cached is not None else (Subject(self.policies[controller]), [])
+        subject, done = cached if cached is not None else (Subject(self.policies[controller], str(name)), [])
         if subject.policy is not self.policies[controller] or done != told[: len(done)] or (
             len(told) > len(done) and told[len(done)].at < subject.now
         ) or subject.now > now:  # fmt: skip
-            subject, done = Subject(self.policies[controller]), []
+            subject, done = Subject(self.policies[controller], str(name)), []
         for entry in told[len(done) :]:
             if entry.at > now:
                 break

@@ -141,9 +141,15 @@ class Command:
     activity: str = ""
     notice: bool = False
     keeps_open: bool = True
+    """Whether a case waits for its acknowledgement."""
     state: str = "open"
     acknowledged: int | None = None
     sent: list[int] = field(default_factory=list)
+
+    @property
+    def about(self) -> tuple[str, str, str, str, int]:
+        """Give what makes it one command among those of a person, whatever the person is called."""
+        return self.case, self.target, self.kind, self.activity, self.issued
 
 
 @dataclass(slots=True)
@@ -218,9 +224,10 @@ class Quarantine:
 class Subject:
     """The state of one data subject; the modules of the engine change it, everybody else reads it."""
 
-    def __init__(self, policy: Policy) -> None:
-        """Start with nothing known."""
+    def __init__(self, policy: Policy, name: str = "") -> None:
+        """Start with nothing known; `name` tells the commands of one person from those of another."""
         self.policy = policy
+        self.name = name
         self.now = 0
         self.items: dict[tuple[str, str, str, str], Item] = {}
         self.matters: dict[str, Matter] = {}
