@@ -167,7 +167,7 @@ def _in_activities(s: Subject, hold: Hold, item: Item) -> bool:
     if isinstance(hold.activities, tuple):
         return item.activity in hold.activities
     activity = s.policy.activities.get(item.activity)
-    return activity is not None and Basis(hold.activities) in activity.kinds
+    return activity is not None and hold.activities is not None and Basis(hold.activities) in activity.kinds
 
 
 def _place(s: Subject, target: str) -> str:
@@ -221,11 +221,11 @@ def _claim(s: Subject, item: Item, today: dt.date) -> Kept | None:
         if (not categories or item.category in categories) and about in ("", item.matter):
             ids = policy.restriction.get("claim") or policy.claim_cites or ("gdpr:17",)
             return Kept((*ids, "gdpr:17"), policy.zone.day(closed) if closed else None, statutory=False, claim=True)
-    for until, activities, systems, categories in s.orders_to_keep:
+    for until, activities, systems, named_categories in s.orders_to_keep:
         if until is not None and until < today:
             continue
         named = not activities or item.activity in activities
-        if named and (not systems or item.target in systems) and (not categories or item.category in categories):
+        if named and (not systems or item.target in systems) and (not named_categories or item.category in named_categories):
             ids = tuple(g.id for g in policy.guards if g.on == "disclosure" and g.to == "authority") or ("gdpr:17",)
             return Kept((*ids, "gdpr:17"), until, statutory=False, claim=True)
     return None

@@ -462,8 +462,8 @@ def _disclosed(s: Subject, e: Happening) -> None:
             continue
         naming = [a for a in s.policy.activities.values() if to in a.recipients]
         fitting = [a for a in naming if category in a.categories] or naming
-        for activity in fitting or [None]:
-            item = put(s, e, to, activity.name if activity else "", category, answer.reasons, matter="")
+        for name in [a.name for a in fitting] or [""]:
+            item = put(s, e, to, name, category, answer.reasons, matter="")
             item.tags.add("disclosed")
             if e.fields.get("country") and e.fields["country"] not in EEA:
                 item.tags.add("outside_eea")

@@ -154,7 +154,7 @@ class Writer:
             observations.append(Observation(bearer[0], tagged.at, shape, matter, second, evidence))
         if len(identifiers) == 1:
             return Rows((bearer[0],), tuple(observations), (), tuple(identifiers))
-        links = [Link(*sorted((bearer[0], p[0])), "same", 0, tagged.at) for p in persons[1:]]
+        links = [Link(min(bearer[0], p[0]), max(bearer[0], p[0]), "same", 0, tagged.at) for p in persons[1:]]
         links += [Link(bearer[0], i[0], "device", shape, tagged.at) for i in identifiers
                   if i[2] in DEVICE_KINDS and i[0] != bearer[0]]  # fmt: skip
         keys = (bearer[0], *(i[0] for i in identifiers if i[0] != bearer[0]))

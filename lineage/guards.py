@@ -165,7 +165,8 @@ def use(s: Subject, q: Question) -> Answer:
     activity = s.policy.activities.get(q.activity or q.purpose or "")
     if activity is None:
         ids = [r.id for r in s.policy.rights if r.right == "purpose"]
-        return _no(s, *ids, *(g.id for g in s.policy.guards if g.on == "disclosure" and g.to == "unlisted"), "gdpr:5")
+        unlisted = [g.id for g in s.policy.guards if g.on == "disclosure" and g.to == "unlisted"]
+        return _no(s, *ids, *unlisted, "gdpr:5")
     stop = child_block(s, activity) or s.objected.get(activity.name) or covered(s, activity, q.categories)
     stop = stop or _suppressed(s, activity, None)
     if stop:
@@ -175,13 +176,13 @@ def use(s: Subject, q: Question) -> Answer:
         return _no(s, activity.id, *(r.id for r in s.policy.rights if r.right == "purpose"), "gdpr:5")
     held = {i.category for i in s.live() if i.activity == activity.name and i.use is Use.ORDINARY}
     gone = s.erased_at is not None and not held & set(q.categories)
-    ids = consent_ids(s, activity) if Basis.CONSENT in activity.kinds else (activity.id,)
+    basis = consent_ids(s, activity) if Basis.CONSENT in activity.kinds else (activity.id,)
     if activity.needs_consent and not any(g.activity == activity.name for g in s.grants):
-        return _no(s, *ids, *s.soft_closed, activity.id)
+        return _no(s, *basis, *s.soft_closed, activity.id)
     decided = [i for c in s.cases.values() for i in c.reasons if activity.name in c.acts]
     if gone:
         return _no(s, *(s.cases[s.erasure].reasons), activity.id)
-    return _yes(s, *ids, *decided, activity.id)
+    return _yes(s, *basis, *decided, activity.id)
 
 
 def read(s: Subject, q: Question) -> Answer:
@@ -226,13 +227,13 @@ def disclosure(
     policy = s.policy
     recipient = policy.recipients.get(to)
     rules = [g for g in policy.guards if g.on == "disclosure"]
-    if to == policy.id or to == policy.name:
+    if to in (policy.id, policy.name):
         own = [g.id for g in rules if g.to == "controller"]
         return Answer(allowed=True, reasons=s.cite(*own, "gdpr:4"))
     own_ends = str(purpose or "").startswith(("third_party", "own_purposes"))
     if recipient is None or own_ends:
-        ids = [i for g in rules if g.to == "unlisted" for i in (g.id, *g.cites)]
-        return _no(s, *(g.id for g in policy.guards if g.on == "sale"), *ids, *target_ids(s, to), "gdpr:6")
+        closed = [i for g in rules if g.to == "unlisted" for i in (g.id, *g.cites)]
+        return _no(s, *(g.id for g in policy.guards if g.on == "sale"), *closed, *target_ids(s, to), "gdpr:6")
     fitting = [g for g in rules if g.to in (None, to, recipient.role)]
     ids = s.cite(*(i for g in fitting for i in (g.id, *g.cites)), recipient.id)
     stop = _unmet(s, fitting, recipient.role, ground=ground, agreement=agreement, vetted=vetted)

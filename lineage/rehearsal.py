@@ -220,11 +220,11 @@ class Rehearsal:
         f = step.fields
         case = f"{self.scenario.id}-{step.name}"
         self.played.cases[step.name] = case
+        more: dict[str, Any] = {k: str(f[k]) for k in _REQUEST_FIELDS if f.get(k) is not None}
         request = Request(
             case, self.clock, step.what, scope=_names(f.get("scope")), of=_names(f.get("of")),
             correct=_names(f.get("correct")), remove=_names(f.get("remove")), contested=bool(f.get("contested")),
-            proven=f.get("identity", "proven") == "proven",
-            **{k: str(f[k]) for k in _REQUEST_FIELDS if f.get(k) is not None},
+            proven=f.get("identity", "proven") == "proven", **more,
         )  # fmt: skip
         self.pipeline.request(step.controller, self.bearer(step.person), request)
 
@@ -237,7 +237,8 @@ class Rehearsal:
 
     def _ask(self, step: Step) -> None:
         f = {k: v for k, v in step.fields.items() if k != "via"}
-        question = Question(step.what, **{k: _names(v) if k == "categories" else v for k, v in f.items()})
+        asked: dict[str, Any] = {k: _names(v) if k == "categories" else v for k, v in f.items()}
+        question = Question(step.what, **asked)
         answer = self.pipeline.ask(step.controller, self.bearer(step.person), question, self.clock)
         self.played.answers[step.name] = answer
 

@@ -173,7 +173,7 @@ def channels_of(s: Subject, activity: Activity) -> dict[str, Ids]:
     """Give the channels that an activity uses, each with the categories that only it needs."""
     if activity.channels:
         return dict(activity.channels)
-    found = {}
+    found: dict[str, Ids] = {}
     for channel, term in CHANNEL_TERM.items():
         category = s.policy.by_term().get(term)
         if category is not None and category in activity.categories and channel != "post":

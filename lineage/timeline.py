@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 import orjson
 
@@ -42,7 +43,8 @@ def write_entry(key: int, id_: str, entry: Request | Decision | Receipt | Succes
 def read_entry(row: EntryRow) -> Request | Decision | Receipt | Succession:
     """Read a row."""
     raw = orjson.loads(row.body)
-    return KINDS[row.kind](**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
+    made: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
+    return KINDS[row.kind](**made)
 
 
 def entries(facts: Facts, shapes: Mapping[int, Shape], bodies: Mapping[int, ShapeBody]) -> list[Entry]:
