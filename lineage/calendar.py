@@ -12,6 +12,9 @@ import re
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+import holidays
+
+_SATURDAY = 5
 _DURATION = re.compile(r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?")
 EEA = frozenset(
     "AT BE BG HR CY CZ DK EE FI FR DE GR HU IE IT LV LT LU MT NL PL PT RO SK SI ES SE IS LI NO".split(),
@@ -75,6 +78,19 @@ class Zone:
 
 
 COPENHAGEN = Zone("Europe/Copenhagen")
+
+
+@functools.cache
+def _public_holidays(country: str) -> holidays.HolidayBase:
+    return holidays.country_holidays(country)
+
+
+def next_working_day(day: dt.date, country: str | None) -> dt.date:
+    """Give the day itself, or the next that is neither a weekend's nor a public holiday of the country (art. 3(4))."""
+    free = _public_holidays(country) if country else {}
+    while day.weekday() >= _SATURDAY or day in free:
+        day += dt.timedelta(days=1)
+    return day
 
 
 def end_of_year_after(day: dt.date, years: int) -> dt.date:

@@ -311,6 +311,7 @@ class Parameter:
     years: int | None
     anchor: str | None
     source: str
+    extension: Duration | None = None
 
 
 @dataclass(frozen=True)

@@ -275,6 +275,7 @@ def parameters(root: Path, jurisdiction: str | None) -> dict[str, Parameter]:
                 row.get("years_after_financial_year"),
                 row.get("anchor"),
                 row["source"],
+                _duration(row.get("extension")),
             )
     return found
 

@@ -11,6 +11,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from lineage.calendar import Duration, next_working_day
 from lineage.clocks import keeping_of, keepings
 from lineage.ending import end, issue, target_ids, why
 from lineage.policy import Activity, Basis, Ids, Role
@@ -505,6 +506,10 @@ def decide(s: Subject, at: int, question: str, case_id: str) -> None:
         carry_out(s, case)
         return
     ids = s.cite(*case.reasons, *case.waits, *(cover.reasons if cover else ()))
+    if question == "extended":
+        case.extended = True
+        s.note("informed", (*ids, "param:answer_deadline"), about="the answer takes longer", case=case_id)
+        return
     case.waits = ()
     if question == "restriction_lifted":
         s.do_not_use = [d for d in s.do_not_use if not (d.hidden and d.case == case_id)]
@@ -529,7 +534,18 @@ def decide(s: Subject, at: int, question: str, case_id: str) -> None:
 
 
 def answer_day(s: Subject, case: Case) -> dt.date:
-    """Give the last day for the answer: one calendar month after receipt (GDPR art. 12(3))."""
+    """Give the last day for the answer: a calendar month after receipt, or as extended, and then a working day.
+
+    The same day of the next month, its last where there is none, the next working day where that is none (GDPR
+    art. 12(3), Regulation 1182/71 art. 3). The setting `first_day_counts` lets the month begin on the day of receipt.
+    """
     parameter = s.policy.parameters["answer_deadline"]
-    assert parameter.duration is not None  # noqa: S101 - part of the shipped parameters
-    return parameter.duration.after(s.policy.zone.day(case.at))
+    assert parameter.duration is not None  # part of the shipped parameters
+    received = s.policy.zone.day(case.at)
+    if s.policy.settings.get("first_day_counts") is True:
+        received -= dt.timedelta(days=1)
+    last = parameter.duration.after(received)
+    if case.extended and parameter.extension is not None:
+        months = Duration(parameter.duration.months + parameter.extension.months, 0)
+        last = months.after(received)
+    return next_working_day(last, s.policy.jurisdiction)

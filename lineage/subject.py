@@ -173,6 +173,8 @@ class Case:
     correct: Ids = ()
     remove: Ids = ()
     done: bool = False
+    extended: bool = False
+    """Whether a person has extended the time for the answer, with a reason (GDPR art. 12(3))."""
     body: dict[str, object] = field(default_factory=dict)
 
 
