@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from base64 import b64decode, b64encode
 from typing import NamedTuple
 
 import orjson
@@ -23,13 +24,16 @@ from lineage.identity import KeyRing
 from lineage.policy import Policy
 from lineage.reactions import Reactions
 from lineage.rights import Request
-from lineage.store import AuditRow, Batch, DeadLetter, Facts, GraphStore, Identifier, Key, Position, Tombstone
+from lineage.store import AuditRow, Batch, CaseRow, DeadLetter, Facts, GraphStore, Identifier, Key, Position, Tombstone
+from lineage.store import Entry as EntryRow
 from lineage.subject import Subject
 from lineage.projection import EventReader
 from lineage.tagging import Tagged
 from lineage.timeline import entries, write_entry
 
 DAY = 86_400
+OUTCOMES = ("erased", "retained", "no_data", "unsupported", "refused", "failed")
+"""What a target may answer to an erasure; whatever it answers, "complete" is not among it."""
 _SUBJECTS_MAX = 512
 
 
@@ -266,19 +270,53 @@ class Pipeline:
         self.store.write(Batch(entries=[write_entry(row.key, f"{case}-{question}-{now}", entry)], due={row.key: 0}))
         return self.advance((row.key,), now)
 
-    def receipt(self, command: str, outcome: str, now: int) -> Subject:
-        """Take a target's answer to a command; a second answer changes nothing that the first has settled."""
+    def receipt(self, command: str, outcome: str, now: int, data: Mapping[str, object] | None = None) -> Subject:
+        """Take a target's answer to a command; a second answer changes nothing that the first has settled.
+
+        `data` (category -> value) answers an export: it is kept sealed until `take_export` hands it over.
+        """
         row = self.store.command(command)
         if row is None:
             msg = f"there is no command {command!r}"
             raise NotFound(msg)
-        if outcome not in ("erased", "retained", "no_data", "unsupported", "refused", "failed"):
-            msg = f"{outcome!r} is no outcome: erased, retained, no_data, unsupported, refused or failed"
+        if outcome not in OUTCOMES and not (outcome == "done" and row.kind != "erase"):
+            msg = f"{outcome!r} is no outcome of {row.kind}: {', '.join(OUTCOMES)}{'' if row.kind == 'erase' else ', done'}"
             raise BadCall(msg)
         activity = orjson.loads(row.body)["activity"]
         entry = fold.Receipt(now, outcome, row.case, row.target, row.kind, activity, row.issued)
-        self.store.write(Batch(entries=[write_entry(row.key, f"{command}-{outcome}-{row.attempts}", entry)], due={row.key: 0}))
+        lines = [write_entry(row.key, f"{command}-{outcome}-{row.attempts}", entry)]
+        if data is not None and row.kind == "export":
+            sealed = self.keys.seal_payload(orjson.dumps({"target": row.target, "data": data}), self._random)
+            lines.append(EntryRow(row.key, f"{command}-export", now, "export", b64encode(sealed).decode()))
+        self.store.write(Batch(entries=lines, due={row.key: 0}))
         return self.advance((row.key,), now)
+
+    def export(self, case: str) -> dict[str, dict[str, object]]:
+        """Give the values that the systems have sent for an access or portability request: target -> category -> value."""
+        row = self.store.case(case)
+        if row is None:
+            msg = f"there is no case {case!r}"
+            raise NotFound(msg)
+        found: dict[str, dict[str, object]] = {}
+        for line in self._exports(row):
+            content = orjson.loads(self.keys.open_payload(b64decode(line.body)))
+            allowed = orjson.loads(row.body)["answer"]
+            values = {c: v for c, v in content["data"].items() if content["target"] in allowed.get(c, ())}
+            found.setdefault(content["target"], {}).update(values)
+        return found
+
+    def take_export(self, case: str) -> dict[str, dict[str, object]]:
+        """Give the export of a case and destroy the sealed copies: the answer has been handed over."""
+        found = self.export(case)
+        row = self.store.case(case)
+        if row is not None:
+            self.store.write(Batch(forget_entries=[line.id for line in self._exports(row)]))
+        return found
+
+    def _exports(self, row: CaseRow) -> list[EntryRow]:
+        facts = self.store.facts((row.key,))
+        own = {c.id for c in facts.commands if c.case == row.id}
+        return [e for e in facts.entries if e.kind == "export" and e.id.removesuffix("-export") in own]
 
     def ask(self, controller: str, identifier: tuple[str, str], question: Question, now: int, *, log: bool = True) -> Answer:
         """Answer a service that asks first, and write the answer into the audit log."""

@@ -476,6 +476,19 @@ def _collect(s: Subject, case: Case, refuse: Callable[[Item], Reasons | None]) -
             found.add(item.source)
     for category in case.answer:
         case.omitted.pop(category, None)
+    _fetch(s, case)
+
+
+def _fetch(s: Subject, case: Case) -> None:
+    """Ask the systems for the values: the graph has none, so they come through the channel that commands take."""
+    by_target: dict[str, dict[str, Reasons]] = {}
+    for category, places in case.answer.items():
+        for place in places:
+            system = s.policy.systems.get(place)
+            if system is not None and system.erasable:
+                by_target.setdefault(place, {})[category] = case.reasons
+    for target, because in sorted(by_target.items()):
+        issue(s, "export", target, because, case.id)
 
 
 def _portability(s: Subject, case: Case) -> None:

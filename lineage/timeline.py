@@ -57,6 +57,8 @@ def entries(facts: Facts, shapes: Mapping[int, Shape], bodies: Mapping[int, Shap
         rank = 0 if event.at == row.at else _LAST
         found.append(((event.at, rank, shape.type, shape.body, f"{event.matter}{event.about}"), event))
     for line in facts.entries:
+        if line.kind not in KINDS:
+            continue
         entry = read_entry(line)
         found.append(((entry.at, _RANK[type(entry)], line.id, "", ""), entry))
     found.sort(key=lambda pair: pair[0])
