@@ -1,0 +1,18 @@
+"""What all tests share: the word on what may be skipped."""
+
+import os
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def needed():
+    """Give a function to call where something is missing: it skips, or fails where nothing may be skipped."""
+
+    def missing(what: str, how: str) -> None:
+        line = f"{what} is missing; {how}"
+        if os.environ.get("LINEAGE_TESTS_REQUIRE_ALL") == "1":
+            pytest.fail(line)
+        pytest.skip(line)
+
+    return missing
