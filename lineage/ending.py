@@ -102,7 +102,7 @@ def _way(s: Subject, item: Item) -> tuple[str, str]:
 def acknowledge(s: Subject, command: Command, outcome: str) -> None:
     """Take a target's answer: what it erased is gone, and the pseudonym key with it when nothing is left there."""
     if outcome in ("failed", "unsupported", "retained") or (outcome == "refused" and not command.notice):
-        command.state = outcome
+        command.state = "failed" if outcome == "refused" else outcome
         return
     command.state = "refused" if outcome == "refused" else "done"
     command.acknowledged = s.now

@@ -1,0 +1,229 @@
+"""What the engine does to a store: facts, erasure, what is forgotten, what never comes back."""
+
+import json
+import sqlite3
+
+import pytest
+from shop import ORDER, Shop, at
+
+from lineage.digest import verify_chain
+from lineage.errors import BadCall, NotFound
+from lineage.guards import Question
+from lineage.sqlite_store import SQLiteStore
+
+
+def newsletter(shop: Shop, when: str, who: str = "buyer") -> bytes:
+    return shop.event("newsletter.subscribed", when, who, channel="email", express=True, data={"email": f"{who}@example.org", "subscription": "yes"})
+
+
+def order(shop: Shop, when: str, number: str = "1001", who: str = "buyer") -> bytes:
+    return shop.event("order.placed", when, who, order=number, data=ORDER)
+
+
+def test_an_event_becomes_one_observation_and_its_position() -> None:
+    shop = Shop()
+    taken = shop.take(order(shop, "2024-03-04"), now="2024-03-04")
+    assert shop.store.counts()["observations"] == 1
+    assert shop.store.positions("journal") == {0: 1}
+    assert taken.edges > 5
+
+
+def test_bytes_that_are_no_event_go_to_the_dead_letters_and_the_rest_goes_on() -> None:
+    shop = Shop()
+    taken = shop.take(b"\0\0\0\xff\xffsecret@example.org", b"junk", order(shop, "2024-03-04"), now="2024-03-04")
+    letters = shop.store.dead_letters()
+    assert taken.dead == 2
+    assert [(x.partition, x.offset) for x in letters] == [(0, 0), (0, 1)]
+    assert not any("secret" in x.reason or b"secret" in x.sealed for x in letters)
+    assert shop.pipeline.keys.open_payload(letters[0].sealed) == b"\0\0\0\xff\xffsecret@example.org"
+    assert shop.store.counts()["observations"] == 1
+
+
+def test_a_batch_delivered_twice_changes_nothing() -> None:
+    shop = Shop()
+    values = [order(shop, "2024-03-04"), newsletter(shop, "2024-03-05")]
+    shop.take(*values, now="2024-03-05")
+    before = shop.store.digest()
+    shop.take(*values, now="2024-03-06")
+    assert shop.store.digest() == before
+
+
+def test_an_erasure_that_keeps_nothing_leaves_only_tombstones_and_a_certificate() -> None:
+    shop = Shop()
+    shop.take(newsletter(shop, "2024-03-05"), now="2024-03-05")
+    case = shop.request("erasure", "2024-04-01")
+    assert shop.store.case(case).state == "open"
+    assert shop.store.certificate(case) is None
+    told = shop.acknowledge_all("2024-04-02")
+    assert {r.target for r in told} == {"newsletter_system", "online_or_data_service_provider"}
+    counts = shop.store.counts()
+    assert counts["observations"] == counts["identifiers"] == counts["links"] == counts["entries"] == 0
+    assert counts["tombstones"] == 2
+    certificate = json.loads(shop.store.certificate(case))
+    assert {t["outcome"] for t in certificate["targets"]} == {"erased"}
+    assert "buyer" not in json.dumps(certificate)
+    assert shop.store.case(case).state == "closed"
+    assert verify_chain(shop.store.audit(0, 10_000)) is None
+
+
+def test_a_case_is_not_closed_while_one_target_has_not_confirmed() -> None:
+    shop = Shop()
+    shop.take(newsletter(shop, "2024-03-05"), now="2024-03-05")
+    case = shop.request("erasure", "2024-04-01")
+    first, *rest = shop.commands("2024-04-01")
+    assert rest
+    shop.pipeline.receipt(first.id, "erased", at("2024-04-02"))
+    body = json.loads(shop.store.case(case).body)
+    assert shop.store.case(case).state == "open"
+    assert {t["outcome"] for t in body["targets"]} == {"erased", "unconfirmed"}
+
+
+@pytest.mark.parametrize("outcome", ["failed", "unsupported", "refused", "retained"])
+def test_a_processor_that_does_not_erase_keeps_the_case_open(outcome: str) -> None:
+    shop = Shop()
+    shop.take(newsletter(shop, "2024-03-05"), now="2024-03-05")
+    case = shop.request("erasure", "2024-04-01")
+    shop.acknowledge_all("2024-04-02", outcome)
+    assert shop.store.case(case).state == "open"
+    assert shop.commands("2024-04-03"), "it is commanded again"
+
+
+def test_a_second_receipt_changes_nothing_that_the_first_has_settled() -> None:
+    shop = Shop()
+    shop.take(newsletter(shop, "2024-03-05"), order(shop, "2024-03-05"), now="2024-03-05")
+    shop.request("erasure", "2024-04-01")
+    row = shop.acknowledge_all("2024-04-02")[0]
+    counts = shop.store.counts()["commands"]
+    shop.pipeline.receipt(row.id, "failed", at("2024-04-03"))
+    assert shop.store.command(row.id).state == "acknowledged"
+    assert shop.store.counts()["commands"] == counts
+
+
+def test_an_old_event_that_comes_after_the_graph_has_forgotten_brings_nothing_back() -> None:
+    shop = Shop()
+    old = newsletter(shop, "2024-03-05")
+    shop.take(old, now="2024-03-05")
+    shop.request("erasure", "2024-04-01")
+    shop.acknowledge_all("2024-04-02")
+    before = shop.store.digest()
+    shop.take(old, now="2024-05-01")
+    assert shop.store.digest() == before
+    assert any(json.loads(r.body)["about"].startswith("dropped after erasure") for r in shop.store.audit(0, 10_000))
+
+
+def test_a_new_act_of_an_erased_person_starts_a_new_data_subject() -> None:
+    shop = Shop()
+    shop.take(newsletter(shop, "2024-03-05"), now="2024-03-05")
+    shop.request("erasure", "2024-04-01")
+    shop.acknowledge_all("2024-04-02")
+    shop.take(order(shop, "2024-06-01", "2002"), now="2024-06-01")
+    held = shop.items("2024-06-02")
+    assert ("order_system", "purchase_and_return", "name") in held
+    question = Question("message", activity="marketing", channel="email")
+    assert not shop.pipeline.ask("pompdelux", ("email", "buyer@example.org"), question, at("2024-06-02")).allowed
+    shop.take(newsletter(shop, "2024-06-03"), now="2024-06-03")
+    assert shop.pipeline.ask("pompdelux", ("email", "buyer@example.org"), question, at("2024-06-04")).allowed
+
+
+def test_a_person_can_be_erased_twice() -> None:
+    shop = Shop()
+    for month in ("03", "06", "09"):
+        shop.take(newsletter(shop, f"2024-{month}-05"), now=f"2024-{month}-05")
+        case = shop.request("erasure", f"2024-{month}-10")
+        assert shop.acknowledge_all(f"2024-{month}-11")
+        assert shop.store.case(case).state == "closed"
+        assert shop.store.counts()["observations"] == 0
+
+
+def test_what_the_books_need_stays_until_its_day_and_then_goes_by_itself() -> None:
+    shop = Shop()
+    paid = shop.event("order.paid", "2024-03-04T01:00", order="1001", data={"name": "Ann", "payment_information": "card"})
+    shop.take(order(shop, "2024-03-04"), paid, shop.event("order.delivered", "2024-03-05", order="1001"), now="2024-03-05")
+    case = shop.request("erasure", "2024-09-02")
+    shop.acknowledge_all("2024-09-03")
+    assert shop.store.case(case).state == "closed"
+    assert {c for t, _, c in shop.items("2024-09-04") if t == "order_system"} == {"name", "address", "purchase"}
+    assert shop.pipeline.tick(at("2029-12-31")) == 0
+    shop.pipeline.tick(at("2030-01-01"))
+    due = shop.acknowledge_all("2030-01-01T01:00")
+    assert {r.target for r in due} == {"order_system", "storage_partner"}
+    assert shop.store.counts()["observations"] == 0
+    assert shop.pipeline.tick(at("2030-01-02")) == 0
+
+
+def test_erasing_one_person_changes_nothing_of_another_on_the_same_device() -> None:
+    shop = Shop("apof")
+    view = {"click_history": "a", "navigation_history": "b"}
+    for who, day in (("ann", "2024-03-01"), ("bo", "2024-03-02")):
+        shop.take(
+            shop.event("account.created", day, who, account=f"A-{who}", data={"name": who}),
+            shop.event("account.logged_in", f"{day}T10:00", who, account=f"A-{who}", cookie="shared"),
+            shop.event("cookie.page_viewed", f"{day}T11:00", who, cookie="shared", logged_in=True, data=view),
+            now=f"{day}T12:00",
+        )
+    before = shop.items("2024-04-01", "bo")
+    shop.request("erasure", "2024-04-02", "ann")
+    shop.acknowledge_all("2024-04-03")
+    assert shop.items("2024-04-04", "bo") == before
+    assert ("device_cookie", "cookie_statistics", "click_history") in before
+    assert not shop.items("2024-04-04", "ann")
+
+
+def test_no_value_of_an_erased_person_is_left_in_the_file(tmp_path) -> None:
+    path = tmp_path / "graph.db"
+    store = SQLiteStore.open(path)
+    shop = Shop(store=store)
+    values = [newsletter(shop, "2024-03-05", "canary-ann"), newsletter(shop, "2024-03-05", "bo")]
+    store.journal_append(values, at("2024-03-05"))
+    shop.take(*values, now="2024-03-05")
+    shop.request("erasure", "2024-04-01", "canary-ann")
+    shop.acknowledge_all("2024-04-02")
+    store.checkpoint()
+    content = b"".join(p.read_bytes() for p in tmp_path.iterdir())
+    store.close()
+    assert b"canary" not in content
+    assert sqlite3.connect(path).execute("pragma integrity_check").fetchone() == ("ok",)
+
+
+def test_an_access_answer_takes_its_values_from_the_systems_and_is_destroyed_when_handed_over() -> None:
+    shop = Shop()
+    shop.take(order(shop, "2024-03-04"), now="2024-03-04")
+    case = shop.request("access", "2024-04-01", via="phone")
+    rows = [r for r in shop.commands("2024-04-01") if r.kind == "export"]
+    assert {r.target for r in rows} == {"customer_database", "order_system", "test_system"}
+    for n, row in enumerate(rows):
+        shop.pipeline.receipt(row.id, "done", at("2024-04-02") + n, {"name": "Ann Buyer", "not_asked_for": "x"})
+    assert shop.store.case(case).state == "closed"
+    assert shop.pipeline.export(case)["order_system"] == {"name": "Ann Buyer"}
+    assert shop.pipeline.take_export(case)["order_system"] == {"name": "Ann Buyer"}
+    assert shop.pipeline.export(case) == {}
+
+
+def test_a_wrong_call_is_answered_with_what_to_do() -> None:
+    shop = Shop()
+    with pytest.raises(NotFound, match="no policy for controller 'nobody': have pompdelux"):
+        shop.pipeline.current("nobody", "email", "x@example.org")
+    with pytest.raises(NotFound, match="no command 'nope'"):
+        shop.pipeline.receipt("nope", "erased", 0)
+    shop.take(newsletter(shop, "2024-03-05"), now="2024-03-05")
+    shop.request("erasure", "2024-04-01")
+    with pytest.raises(BadCall, match="'complete' is no outcome of erase"):
+        shop.pipeline.receipt(shop.commands("2024-04-01")[0].id, "complete", at("2024-04-02"))
+
+
+def test_a_request_about_an_unknown_person_is_taken_and_closed() -> None:
+    shop = Shop()
+    case = shop.request("erasure", "2024-04-01", "nobody")
+    assert shop.store.case(case).state == "closed"
+    assert shop.commands("2024-04-01") == []
+
+
+def test_undeclared_personal_data_in_free_text_is_raised_as_drift_without_the_value() -> None:
+    shop = Shop()
+    text = "call me on +45 20 30 40 50 or mail hidden@example.org"
+    shop.take(shop.event("support.opened", "2024-03-04", matter="M-1", via="email", data={"message": text}), now="2024-03-04")
+    drift = [r for r in shop.store.audit(0, 100) if r.kind == "warned" and "free text" in r.body]
+    assert len(drift) == 1
+    assert "phone" in drift[0].body
+    assert "20 30" not in drift[0].body
+    assert "hidden" not in drift[0].body
