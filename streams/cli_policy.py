@@ -1,0 +1,5 @@
+"""Commands to come."""
+
+import click
+
+COMMANDS: tuple[click.Command, ...] = ()
