@@ -18,6 +18,8 @@ from lineage.rights import answer_day
 from lineage.store import AuditRow, Batch, CaseRow, CommandRow, Facts, Identifier, Key, Tombstone
 from lineage.subject import Command, Note, Subject
 
+NOTICE_SECONDS_MAX = 30 * 86_400
+"""How long the graph remembers a person for a recipient that does not answer a notice (GDPR art. 19)."""
 _STATES = {"open": "pending", "done": "acknowledged", "refused": "refused", "retained": "pending", "failed": "pending",
            "unsupported": "pending"}  # fmt: skip
 
@@ -50,8 +52,7 @@ def effects(s: Subject, facts: Facts, now: int, successor: Callable[[Identifier]
     through = s.erased_at is not None and s.cases[s.erasure].done
     if s.erased_at is not None:
         batch.tombstones = [Tombstone(i.key, controller, s.erased_at, successor(i)) for i in facts.identifiers if i.key not in shared]
-    unsettled = any(c.state not in ("done", "refused") for c in s.commands.values() if c.keeps_open or c.notice)
-    if forgets and through and not s.items and not unsettled:
+    if forgets and through and not s.items and not _waiting(s, now):
         batch.forget_observations = [o for o in facts.observations if o.key not in shared]
         batch.forget_identifiers = [k for k in facts.keys if k not in shared]
         batch.forget_entries = [e.id for e in facts.entries]
@@ -63,6 +64,14 @@ def effects(s: Subject, facts: Facts, now: int, successor: Callable[[Identifier]
         batch.due_exact[identifier.key] = at if identifier.key == key else None
         batch.watched[identifier.key] = watched
     return Effects(batch, watched, forget=False)
+
+
+def _waiting(s: Subject, now: int) -> bool:
+    """Tell whether a target still has to answer: a notice is waited for so long only, a cookie's expiry not at all."""
+    return any(
+        c.state not in ("done", "refused") and c.kind != "expire_cookie" and not (c.notice and now - c.issued > NOTICE_SECONDS_MAX)
+        for c in s.commands.values()
+    )  # fmt: skip
 
 
 def _commands(s: Subject, facts: Facts, batch: Batch, key: Key, now: int) -> None:

@@ -282,6 +282,10 @@ class Pipeline:
         if outcome not in OUTCOMES and not (outcome == "done" and row.kind != "erase"):
             msg = f"{outcome!r} is no outcome of {row.kind}: {', '.join(OUTCOMES)}{'' if row.kind == 'erase' else ', done'}"
             raise BadCall(msg)
+        if not self.store.known((row.key,)):
+            # The graph has forgotten the person meanwhile: only the outbox remembers the command.
+            self.store.write(Batch(command_states={command: ("acknowledged", row.due, row.attempts)}))
+            return Subject(self.policies[row.controller])
         activity = orjson.loads(row.body)["activity"]
         entry = fold.Receipt(now, outcome, row.case, row.target, row.kind, activity, row.issued)
         lines = [write_entry(row.key, f"{command}-{outcome}-{row.attempts}", entry)]

@@ -204,7 +204,7 @@ def withdraw_channel(s: Subject, channel: str, via: str, case: str = "") -> None
         left = _channels_left(s, activity, channel)
         s.grants = [g for g in s.grants if not (g.activity == activity.name and (g.channel == channel or not left))]
         if left:
-            keep = {c for k in left for c in channels[k] if k in channels}
+            keep = {c for k in left if k in channels for c in channels[k]}
             gone = set(channels.get(channel, ())) - keep
             end_activity(s, activity, ids, case, keep=set(activity.categories) - gone)
         else:
