@@ -175,15 +175,15 @@ def _plan_state(s: Subject) -> str:
 def _decided(s: Subject, before: dict[tuple[str, str, str, str], tuple[Use, tuple[str, ...]]]) -> list[Decided]:
     found = [d for c in s.commands.values() if c.case == DRY_RUN for d in _of_command(s, c)]
     active = keepings(s, "erasure", s.today)
-    kept: dict[tuple[str, str, dt.date | None, tuple[str, ...]], list[str]] = {}
+    kept: dict[tuple[str, str, dt.date | None], dict[str, tuple[str, ...]]] = {}
     for item in s.items.values():
         if item.use is Use.KEPT and before.get(item.key, (None,))[0] is not Use.KEPT:
             keeping = keeping_of(s, item, active, s.today)
             until = keeping.until if keeping else None
-            reasons = keeping.reasons if keeping else item.why
-            kept.setdefault((item.target, item.activity, until, _short(reasons)), []).append(item.category)
-    for (target, activity, until, because), categories in kept.items():
-        found.append(_say(target, activity, "retain", categories, until, because))
+            kept.setdefault((item.target, item.activity, until), {})[item.category] = keeping.reasons if keeping else item.why
+    for (target, activity, until), why_kept in kept.items():
+        because = _short(i for ids in why_kept.values() for i in ids)
+        found.append(_say(target, activity, "retain", list(why_kept), until, because))
     case = s.cases[DRY_RUN]
     for category, sources in sorted(case.answer.items()):
         found += [_say(source, "", "answer", [category], None, _short(case.reasons)) for source in sorted(sources)]
@@ -200,10 +200,9 @@ def _decided(s: Subject, before: dict[tuple[str, str, str, str], tuple[Use, tupl
 
 def _of_command(s: Subject, command: Command) -> list[Decided]:
     kind = "notify" if command.notice else command.kind.replace("_", " ")
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for category, reasons in command.why.items():
-        groups.setdefault(_short((*reasons, *target_ids(s, command.target))), []).append(category)
-    return [_say(command.target, command.activity.strip("-"), kind, c, None, r) for r, c in groups.items()]
+    reasons = (i for ids in command.why.values() for i in ids)
+    because = _short((*reasons, *target_ids(s, command.target)))
+    return [_say(command.target, command.activity.strip("-"), kind, list(command.why), None, because)]
 
 
 def _short(reasons: Iterable[str]) -> tuple[str, ...]:
