@@ -15,6 +15,7 @@ from lineage.policy import Basis, Clock, Closing, Hold, Ids, Retention
 from lineage.subject import Item, Matter, Reasons, Subject
 
 FOREVER = dt.date.max
+ACCOUNT_ENDED = "account.terminated"
 _SETTLED = Closing(all=("order.delivered", "order.paid"))
 _KIND_OF_TYPE = {"order": "order", "debt": "debt", "credit": "credit", "service": "contract", "support": "matter",
                  "form": "matter", "incident": "incident", "competition": "competition", "prize": "competition",
@@ -253,14 +254,14 @@ def retention_end(s: Subject, item: Item) -> tuple[dt.date | None, Reasons]:
     ids: list[str] = []
     place = _place(s, item.target)
     for id_ in activity.retention:
-        rule = s.policy.retention[id_]
+        rule = _ruling(s, s.policy.retention[id_], item)
         only = rule.systems.get(activity.name)
         if only is not None and place not in only:
             continue
         applies, end = rule_end(s, rule, item)
         if applies:
             ends.append(end)
-            ids += [id_, f"param:{rule.parameter}" if rule.parameter else ""]
+            ids += [rule.id, id_, f"param:{rule.parameter}" if rule.parameter else ""]
     if not ends or None in ends:
         return None, s.cite(*ids, activity.id, *sorted(item.cites))
     return max(e for e in ends if e is not None), s.cite(*ids, activity.id, *sorted(item.cites))
@@ -268,8 +269,6 @@ def retention_end(s: Subject, item: Item) -> tuple[dt.date | None, Reasons]:
 
 def rule_end(s: Subject, rule: Retention, item: Item) -> tuple[bool, dt.date | None]:
     """Give whether a rule has a say for the item, and the last day that it gives (None: none yet)."""
-    if rule.unless is not None and s.state(rule.unless[0]):
-        return rule_end(s, s.policy.retention[rule.unless[1]], item)
     matter = s.matters.get(item.matter)
     if rule.parameter is not None:
         return True, parameter_end(s, rule.parameter, matter) if matter else None
@@ -282,6 +281,8 @@ def rule_end(s: Subject, rule: Retention, item: Item) -> tuple[bool, dt.date | N
         clock = s.policy.clocks.get((rule.id, item.activity)) if rule.needs_setting else rule.clock
     if clock is None:
         return True, None
+    if clock.anchors == (ACCOUNT_ENDED,) and not _under_account(s, matter):
+        return False, None
     end = clock_end(s, clock, matter)
     if end is None and not rule.needs_setting:
         kinds = {matter_kind(t) for t in clock.anchors}
@@ -289,6 +290,21 @@ def rule_end(s: Subject, rule: Retention, item: Item) -> tuple[bool, dt.date | N
         if None not in kinds and own not in kinds:
             return False, None
     return True, end
+
+
+def _ruling(s: Subject, rule: Retention, item: Item) -> Retention:
+    """Give the rule itself, or the one that takes its place for this item."""
+    if rule.unless is None:
+        return rule
+    condition, other = rule.unless
+    holds = _under_account(s, s.matters.get(item.matter)) if condition == "has_account" else s.state(condition)
+    return s.policy.retention[other] if holds else rule
+
+
+def _under_account(s: Subject, matter: Matter | None) -> bool:
+    """Tell whether the person has an account, or had one that ended after the matter had begun."""
+    since = matter.events[0][0] if matter is not None and matter.events else 0
+    return s.has_account or any(type_ == ACCOUNT_ENDED and at >= since for at, type_, _ in s.happened)
 
 
 def clock_end(s: Subject, clock: Clock, matter: Matter | None) -> dt.date | None:
@@ -324,7 +340,7 @@ def _anchor_times(s: Subject, types: Ids, matter: Matter | None) -> list[int]:
     for type_ in types:
         if matter is not None and matter_kind(type_) == matter.kind:
             found += matter.times((type_,))
-        else:
+        elif type_ != ACCOUNT_ENDED or not s.has_account:
             found += [at for at, happened, _ in s.happened if happened == type_]
     if matter is not None and matter.kind == "matter" and found:
         # A matter that was opened again after it was handled is not handled: the clock waits.
