@@ -16,7 +16,10 @@ from lineage.policy import Policy
 
 DAY = 86_400
 _SEED = 2024
-_FIRST = ["Anna", "Bo", "Clara", "Dan", "Eva", "Finn", "Gro", "Hans", "Ida", "Jens", "Karen", "Leif", "Maja", "Niels", "Olga", "Per", "Rikke", "Sara", "Tage", "Ulla", "Viggo", "Willy", "Xenia", "Yrsa", "Asta", "Bent", "Dorte", "Erik", "Freja", "Gorm"]  # fmt: skip
+_FIRST = (  # noqa: SIM905 - a name a line would fill the page
+    "Anna Bo Clara Dan Eva Finn Gro Hans Ida Jens Karen Leif Maja Niels Olga Per Rikke Sara Tage Ulla Viggo Willy Xenia "
+    "Yrsa Asta Bent Dorte Erik Freja Gorm"
+).split()
 _LAST = ["Lund", "Holm", "Dahl", "Berg", "Skov", "Vang", "Toft", "Krogh", "Friis", "Bang"]
 _STREETS = ["Havnegade", "Birkevej", "Skovvej", "Nørregade", "Engvej", "Møllevej", "Strandgade", "Lindevej"]
 _TOWNS = ["8000 Aarhus C", "5000 Odense C", "2100 København Ø", "9000 Aalborg", "6000 Kolding"]
