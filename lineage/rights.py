@@ -499,10 +499,9 @@ def _portability(s: Subject, case: Case) -> None:
         category = s.policy.categories.get(item.category)
         if category is None or category.provenance != "provided":
             return s.cite(*case.reasons, "gdpr:20")
-        granted = activity is not None and any(
-            g.kind in (Basis.CONSENT, Basis.CONTRACT) and (not g.categories or item.category in g.categories)
-            for g in activity.basis
-        )
+        grounds = activity.basis if activity is not None else ()
+        own = [g for g in grounds if item.category in g.categories] or [g for g in grounds if not g.categories]
+        granted = any(g.kind in (Basis.CONSENT, Basis.CONTRACT) for g in own)
         return None if granted else s.cite(*case.reasons, activity.id if activity else "", "gdpr:20")
 
     _collect(s, case, refuse)
