@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import orjson
 from rich.console import Console
+from rich.syntax import Syntax
 
 from demo.dispatch import Delivery, deliveries
 from demo.people import Customer, Deed, customers, deeds
@@ -200,15 +201,17 @@ def show_proof(found: Sequence[Finding]) -> None:
                 out.print(f"      [red]{f.category} is {'still there' if f.there else 'missing'}[/]")
 
 
-def short(certificate: dict[str, Any]) -> dict[str, Any]:
-    """Leave out of a certificate what would fill pages: one line for each target and outcome."""
+def show_certificate(certificate: dict[str, Any]) -> None:
+    """Print a certificate as JSON, a line for each target and outcome, without the rules, which would fill pages."""
     lines: dict[tuple[str, str], dict[str, Any]] = {}
     for t in certificate["targets"]:
         line = lines.setdefault((t["target"], t["outcome"]), {"target": t["target"], "outcome": t["outcome"], "categories": []})
-        line["categories"].append(t["category"])
+        line["categories"] = sorted({*line["categories"], t["category"]})
         if t.get("until"):
             line["until"] = t["until"]
-    return {**certificate, "targets": list(lines.values())}
+    head = orjson.dumps({k: v for k, v in certificate.items() if k != "targets"}).decode()
+    rows = ",\n".join(f"    {orjson.dumps(line).decode()}" for line in lines.values())
+    out.print(Syntax(f'{head[:-1]}, "targets": [\n{rows}\n]}}', "json", background_color="default", word_wrap=True))
 
 
 async def story(world: World) -> bool:
@@ -253,7 +256,7 @@ async def _erase(world: World, services: Sequence[Service], person: Customer, gi
     if shown is None:
         msg = "there is no certificate"
         raise Failed(msg)
-    out.print_json(orjson.dumps(short(shown)).decode())
+    show_certificate(shown)
     await world.command("verify")
     await world.command("trace", *who, "--html", str(world.folder / "lineage-after.html"), show=False)
     title("The proof")
