@@ -7,11 +7,11 @@ yet: an event must come first, or a setting is missing, and the engine refuses t
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lineage.calendar import end_of_year_after
-from lineage.policy import Basis, Clock, Closing, Hold, Ids, Retention
+from lineage.policy import Activity, Basis, Clock, Closing, Hold, Ids, Retention
 from lineage.subject import Item, Matter, Reasons, Subject
 
 FOREVER = dt.date.max
@@ -250,21 +250,34 @@ def retention_end(s: Subject, item: Item) -> tuple[dt.date | None, Reasons]:
     activity = s.policy.activities.get(item.activity)
     if activity is None:
         return None, ()
-    ends: list[dt.date | None] = []
     ids: list[str] = []
+    for named, rule, _ in _applying(s, activity, item):
+        ids += [rule.id, named, f"param:{rule.parameter}" if rule.parameter else ""]
+    return last_day(s, item), s.cite(*ids, activity.id, *sorted(item.cites))
+
+
+def last_day(s: Subject, item: Item) -> dt.date | None:
+    """Give the last day of the item by the clock alone: what `retention_end` gives, without the reasons."""
+    activity = s.policy.activities.get(item.activity)
+    latest: dt.date | None = None
+    for _, _, end in _applying(s, activity, item) if activity is not None else ():
+        if end is None:
+            return None
+        latest = end if latest is None or end > latest else latest
+    return latest
+
+
+def _applying(s: Subject, activity: Activity, item: Item) -> Iterator[tuple[str, Retention, dt.date | None]]:
+    """Give the rules that have a say for the item: as the activity names them, as they turn out, and their last days."""
     place = _place(s, item.target)
-    for id_ in activity.retention:
-        rule = _ruling(s, s.policy.retention[id_], item)
+    for named in activity.retention:
+        rule = _ruling(s, s.policy.retention[named], item)
         only = rule.systems.get(activity.name)
         if only is not None and place not in only:
             continue
         applies, end = rule_end(s, rule, item)
         if applies:
-            ends.append(end)
-            ids += [rule.id, id_, f"param:{rule.parameter}" if rule.parameter else ""]
-    if not ends or None in ends:
-        return None, s.cite(*ids, activity.id, *sorted(item.cites))
-    return max(e for e in ends if e is not None), s.cite(*ids, activity.id, *sorted(item.cites))
+            yield named, rule, end
 
 
 def rule_end(s: Subject, rule: Retention, item: Item) -> tuple[bool, dt.date | None]:

@@ -10,7 +10,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from lineage.calendar import Duration
-from lineage.clocks import FOREVER, Keeping, clock_end, closed_on, keeping_of, keepings, matter_kind, retention_end
+from lineage.clocks import FOREVER, Keeping, clock_end, closed_on, keeping_of, keepings, last_day, matter_kind, retention_end, retention_end
 from lineage.ending import acknowledge, distrust, end, issue, target_ids, why
 from lineage.events import take
 from lineage.policy import Role
@@ -159,11 +159,12 @@ def _expiring(s: Subject, today: dt.date) -> None:
     for item in list(s.items.values()):
         if item.use is not Use.ORDINARY:
             continue
-        last, ids = retention_end(s, item)
+        last = last_day(s, item)
         if last is None or today <= last or any(r.covers(item) and r.ground != "asked" for r in s.restrictions):
             continue
         active = keepings(s, "retention", today) if active is None else active
         kept = keeping_of(s, item, active, today)
+        _, ids = retention_end(s, item)
         if kept is None or (kept.statutory and not kept.claim and kept_by_law(s, item)):
             ending.append((item, ids))
         elif kept.claim:
@@ -238,7 +239,7 @@ def warning_days(s: Subject) -> list[tuple[dt.date, tuple[str, str], tuple[str, 
                     continue
                 waiting = closed_on(s, matter, rule.warn_opened, ())
                 done = matter.times(rule.warn_closed)
-                last, _ = retention_end(s, item)
+                last = last_day(s, item)
                 if waiting == FOREVER and not done and last is not None:
                     found.append((last - dt.timedelta(days=ahead.days), (rule.id, item.matter), s.cite(rule.id)))
         if rule.unless is not None and rule.clock is not None and s.state(rule.unless[0]):
@@ -314,7 +315,7 @@ def next_due(s: Subject) -> dt.date | None:
     active: dict[str, list[Keeping]] = {}
     for item in s.items.values():
         if item.use is Use.ORDINARY:
-            last, _ = retention_end(s, item)
+            last = last_day(s, item)
             if last is not None and last < today:
                 kept = keeping_of(s, item, active.setdefault("r", keepings(s, "retention", today)), today)
                 last = kept.until if kept else last
