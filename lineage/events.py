@@ -7,13 +7,14 @@ verdict for every category that was let through, stopped or set aside.
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import schemas
 from lineage.calendar import EEA, Duration, age_on
 from lineage.clocks import keeping_of, keepings, matter_kind
 from lineage.ending import distrust, end, target_ids, why
-from lineage.guards import disclosure
+from lineage.guards import disclosure, secret
 from lineage.holding import (
     Happening, consented, feed, narrowed, put, receives, stopped, verdict,
 )
@@ -85,9 +86,14 @@ def take(s: Subject, event: Event) -> None:
         _after_erasure(s, e, new_matter=new_matter)
         return
     _state_of_person(s, e)
-    if _child(s, e):
-        return
-    _consents(s, e)
+    admitted = _child(s, e)
+    if admitted is not None:
+        _consents(s, admitted)
+        _carry_on(s, admitted)
+        _ends(s, admitted)
+
+
+def _carry_on(s: Subject, e: Happening) -> None:
     if e.type.startswith("cookie."):
         _cookie(s, e)
     elif e.type.startswith("data."):
@@ -99,7 +105,6 @@ def take(s: Subject, event: Event) -> None:
     else:
         _join(s, e)
         feed(s, e)
-    _ends(s, e)
 
 
 def _refused(s: Subject, e: Happening) -> bool:
@@ -208,27 +213,48 @@ def _child_learnt(s: Subject, e: Happening) -> None:
     s.note("logged", ids, about=f"child: {e.type}")
 
 
-def _child(s: Subject, e: Happening) -> bool:
-    """Set a child's sign-up aside until a parent consents; answer the child's own question all the same."""
+def _child(s: Subject, e: Happening) -> Happening | None:
+    """Set a child's sign-up aside until a parent consents; give what goes on: what a parent agreed to, the child's question."""
     rules = [g for g in s.policy.guards if g.on == "child"]
     if not any(g.marketing == "never" for g in rules) or not is_child(s) or not e.categories:
-        return False
-    exempt = {a for g in rules for a in g.exempt}
-    listing = [a for a in s.policy.activities.values() if any(k.base in a.events for k in e.kinds)]
+        return e
     ids = child_ids(s)
+    listing = _listing(s, e)
+    closed = _closed(s, listing)
+    for activity in listing:
+        outcome = "quarantined" if activity in closed else "allowed"
+        for system in activity.systems:
+            verdict(s, e, outcome, s.cite(*ids, activity.id), system, sorted(e.categories))
+    if closed and len(closed) == len(listing):
+        grace = s.policy.settings.get("deny_children_grace")
+        until = Duration.parse(str(grace)).after(s.today) if grace else None
+        s.quarantine.append(Quarantine(e.at, e.type, until, ids, e))
+        s.note("warned", ids, about="a child's sign-up waits for a parent")
+        return None
+    return replace(e, closed=frozenset(a.name for a in closed))
+
+
+def _listing(s: Subject, e: Happening) -> list[Activity]:
+    return [a for a in s.policy.activities.values() if any(k.base in a.events for k in e.kinds)]
+
+
+def _closed(s: Subject, listing: list[Activity]) -> list[Activity]:
+    """Give the activities closed to a child; what the law asks for follows the use that a parent agreed to."""
+    exempt = {a for g in s.policy.guards if g.on == "child" for a in g.exempt}
     closed = [a for a in listing if a.name not in exempt and not _parent_agreed(s, a)]
-    if not closed:
-        for activity in listing:
-            for system in activity.systems:
-                verdict(s, e, "allowed", s.cite(*ids, activity.id), system, sorted(e.categories))
-        return False
-    grace = s.policy.settings.get("deny_children_grace")
-    until = Duration.parse(str(grace)).after(s.today) if grace else None
-    s.quarantine.append(Quarantine(e.at, e.type, until, ids))
-    for system in sorted({t for a in closed for t in a.systems}):
-        verdict(s, e, "quarantined", ids, system, sorted(e.categories))
-    s.note("warned", ids, about="a child's sign-up waits for a parent")
-    return True
+    opened = len(closed) < len(listing)
+    return [a for a in closed if not (opened and a.legal)]
+
+
+def _release(s: Subject, activity: Activity) -> None:
+    """Take what waited for a parent's consent to the activity."""
+    for waiting in list(s.quarantine):
+        e = waiting.event
+        if isinstance(e, Happening) and _parent_agreed(s, activity) and activity in (listing := _listing(s, e)):
+            s.quarantine.remove(waiting)
+            e = replace(e, closed=frozenset(a.name for a in _closed(s, listing)))
+            _consents(s, e)
+            _carry_on(s, e)
 
 
 def _parent_agreed(s: Subject, activity: Activity) -> bool:
@@ -243,7 +269,7 @@ def grant(s: Subject, e: Happening, activity: Activity, **how: object) -> None:
 
 
 def _consents(s: Subject, e: Happening) -> None:
-    gated = [a for a in s.policy.activities.values() if Basis.CONSENT in a.kinds]
+    gated = [a for a in s.policy.activities.values() if Basis.CONSENT in a.kinds and a.name not in e.closed]
     bases = {k.base for k in e.kinds}
     match e.type:
         case "newsletter.subscribed":
@@ -299,7 +325,7 @@ def lift(s: Subject, channel: str | None = None) -> None:
 def _consent_given(s: Subject, e: Happening) -> None:
     use, name = e.fields.get("use"), e.fields.get("activity")
     if use:
-        s.uses[str(use)] = e.at
+        s.uses[f"{use}:{e.fields['to']}" if e.fields.get("to") else str(use)] = e.at
     if not name or str(name) not in s.policy.activities:
         return
     activity = s.policy.activities[str(name)]
@@ -309,6 +335,8 @@ def _consent_given(s: Subject, e: Happening) -> None:
         return
     parent = e.fields.get("by") == "parent"
     grant(s, e, activity, parent=parent)
+    if parent and is_child(s):
+        _release(s, activity)
     if activity.marketing == "direct" and not (parent and is_child(s)):
         s.do_not_use = [d for d in s.do_not_use if d.hidden or d.target]
 
@@ -319,9 +347,19 @@ def _soft_opt_in(s: Subject, e: Happening) -> None:
             continue
         if e.fields.get("objects_to_marketing") is True:
             s.soft_closed = s.cite(s.policy.soft_opt_in or "")
+            _end_soft(s, activity)
             continue
         if not any(g.soft and g.activity == activity.name for g in s.grants) and not is_child(s):
             grant(s, e, activity, soft=True)
+
+
+def _end_soft(s: Subject, activity: Activity) -> None:
+    """End what an earlier purchase opened, unless the person has asked for it as well."""
+    granted = [g for g in s.grants if g.activity == activity.name]
+    s.grants = [g for g in s.grants if not (g.soft and g.activity == activity.name)]
+    if any(g.soft for g in granted) and all(g.soft for g in granted):
+        ids = [r.id for r in s.policy.rights if r.right == "objection" and activity.name in r.ends]
+        end_activity(s, activity, s.cite(s.policy.soft_opt_in or "", *ids), "")
 
 
 def _join(s: Subject, e: Happening) -> None:
@@ -454,6 +492,7 @@ def _copied(s: Subject, e: Happening) -> None:
 def _disclosed(s: Subject, e: Happening) -> None:
     to = str(e.fields.get("to"))
     facts = {k: e.fields.get(k) for k in ("ground", "country", "safeguard", "legal_instrument")}
+    reported = secret(s, to, ground=facts["ground"], instrument=facts["legal_instrument"])
     for category in sorted(e.categories):
         answer = disclosure(s, to, (category,), **facts)
         verdict(s, e, "allowed" if answer.allowed else "blocked", answer.reasons, to, (category,))
@@ -464,7 +503,8 @@ def _disclosed(s: Subject, e: Happening) -> None:
         fitting = [a for a in naming if category in a.categories] or naming
         for name in [a.name for a in fitting] or [""]:
             item = put(s, e, to, name, category, answer.reasons, matter="")
-            item.tags.add("disclosed")
+            item.tags.update(("disclosed", "reported" if reported else "named"))
+            item.cites.update(reported)
             if e.fields.get("country") and e.fields["country"] not in EEA:
                 item.tags.add("outside_eea")
                 item.cites.update(s.cite(*(i for g in s.policy.guards if g.on == "transfer" for i in (g.id, *g.cites))))
@@ -554,7 +594,8 @@ def _ends(s: Subject, e: Happening) -> None:
             withdraw_channel(s, channel, str(e.fields.get("via") or ""))
     elif e.type == "consent.withdrawn":
         if e.fields.get("use"):
-            s.uses.pop(str(e.fields["use"]), None)
+            use = str(e.fields["use"])
+            s.uses = {k: at for k, at in s.uses.items() if k.partition(":")[0] != use}
         activity = s.policy.activities.get(str(e.fields.get("activity")))
         if activity is not None:
             s.grants = [g for g in s.grants if g.activity != activity.name]

@@ -326,7 +326,11 @@ def _omitted(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -
     if case is None:
         return False, (), "there is no such request"
     ids = [*case.omitted.get(category, ()), *case.reasons, *(i.id for i in s.policy.links if i.unjoined or i.device)]
-    return category not in case.answer, s.cite(*ids), "it is in the answer"
+    place = row.get("source") or row.target
+    there = case.answer.get(category, set())
+    if place:
+        ids += [*target_ids(s, place), *case.unnamed.get(place, ())]
+    return (place not in there if place else not there), s.cite(*ids), "it is in the answer"
 
 
 def _declined(r: Rehearsal, s: Subject, row: Row, _category: str, _day: dt.date) -> Found:
@@ -338,8 +342,14 @@ def _pending(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -
     case = r.played.cases.get(row.step or "", "")
     reasons = pending_because(s, case) if case in s.cases else ()
     kept = [i for i in _items(s, row, category) if i.use is Use.KEPT] if row.target else []
-    so = bool(reasons) and (not row.target or bool(kept))
-    return so, [*reasons, *(i for x in kept for i in x.why)], "the case is closed"
+    unanswered = [
+        c for c in s.commands.values()
+        if c.case == case and c.target == row.target and c.keeps_open and c.state not in ("done", "refused")
+        and (not category or category in c.why)
+    ]  # fmt: skip
+    so = bool(reasons) and (not row.target or bool(kept) or bool(unanswered))
+    found = f"open, but not because of {row.target}" if reasons else "the case is closed"
+    return so, [*reasons, *(i for x in kept for i in x.why)], found
 
 
 def _closed(r: Rehearsal, s: Subject, row: Row, _category: str, _day: dt.date) -> Found:

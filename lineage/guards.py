@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from lineage.calendar import EEA
 from lineage.ending import target_ids
 from lineage.holding import consent_ids
-from lineage.policy import Activity, Basis, Guard, Ids, Role
+from lineage.policy import Activity, Basis, Guard, Ids, Recipient, Role
 from lineage.subject import Item, Reasons, Subject, Use
 
 MARKETING_TOPICS = frozenset({"similar", "unrelated", "newsletter", "offer", "survey", "survey invitation", "new_service"})
@@ -52,7 +52,7 @@ def ask(s: Subject, q: Question) -> Answer:
         case "message":
             return message(s, q)
         case "sale":
-            return sale(s, q.categories)
+            return sale(s, q.to, q.categories)
         case "disclosure":
             return disclosure(
                 s, q.to or "", q.categories, ground=q.ground, country=q.country, safeguard=q.safeguard,
@@ -210,11 +210,11 @@ def read(s: Subject, q: Question) -> Answer:
     return _yes(s, *rules, activity.id)
 
 
-def sale(s: Subject, categories: Ids) -> Answer:
-    """May data be sold?"""
+def sale(s: Subject, to: str | None, categories: Ids) -> Answer:
+    """May data be sold? A permission that names a buyer is for that buyer only."""
     rules = [g for g in s.policy.guards if g.on == "sale"]
     ids = [g.id for g in rules] or ["gdpr:6"]
-    permitted = any(g.allowed == "with_permission" for g in rules) and "sale" in s.uses
+    permitted = any(g.allowed == "with_permission" for g in rules) and bool({"sale", f"sale:{to}"} & set(s.uses))
     held = {i.category for i in s.live() if i.use is Use.ORDINARY}
     return Answer(permitted and set(categories) <= held, s.cite(*ids))
 
@@ -236,7 +236,7 @@ def disclosure(
         return _no(s, *(g.id for g in policy.guards if g.on == "sale"), *closed, *target_ids(s, to), "gdpr:6")
     fitting = [g for g in rules if g.to in (None, to, recipient.role)]
     ids = s.cite(*(i for g in fitting for i in (g.id, *g.cites)), recipient.id)
-    stop = _unmet(s, fitting, recipient.role, ground=ground, agreement=agreement, vetted=vetted)
+    stop = _unmet(s, fitting, recipient, ground=ground, agreement=agreement, vetted=vetted)
     if stop is not None:
         return _no(s, *stop, recipient.id)
     stop = _transfer(s, country, safeguard, recipient.role)
@@ -245,16 +245,34 @@ def disclosure(
     return _content(s, to, categories, ids, purpose=purpose, ground=ground)
 
 
-def _unmet(s: Subject, rules: list[Guard], role: Role, *, ground: object, agreement: object, vetted: object) -> Ids | None:
+def secret(s: Subject, to: str, *, ground: object, instrument: object) -> Reasons:
+    """Give the rules that keep a report to an authority out of the answers to the person: none if it is no such report.
+
+    Telling of it would warn whom it is about, so where a reporting duty exists, a report without its law is one too.
+    """
+    recipient = s.policy.recipients.get(to)
+    if recipient is None or recipient.role is not Role.AUTHORITY or ground != "law":
+        return ()
+    named = str(instrument or "").lower()
+    rules = [g for g in s.policy.guards if g.on == "aml_report"]
+    found = [
+        g.id for g in rules
+        if any(w in named for w in g.instruments) or (not named and s.policy.settings.get(g.setting or "") is True)
+    ]  # fmt: skip
+    return s.cite(*found)
+
+
+def _unmet(s: Subject, rules: list[Guard], to: Recipient, *, ground: object, agreement: object, vetted: object) -> Ids | None:
     given = {"agreement": agreement, "vetted": vetted}
     for rule in rules:
         cites = (rule.id, *rule.cites)
         if rule.needs in given and given[rule.needs] is False:
             return cites
-        if rule.grounds and ground not in rule.grounds:
-            consented = "consent" in rule.grounds and "disclosure" in s.uses
-            if not consented and role in (Role.AUTHORITY, Role.INDEPENDENT):
-                return cites
+        if not rule.grounds or to.role not in (Role.AUTHORITY, Role.INDEPENDENT):
+            continue
+        consented = "consent" in rule.grounds and bool({"disclosure", f"disclosure:{to.name}"} & set(s.uses))
+        if not consented and (ground == "consent" or ground not in rule.grounds):
+            return cites
     return None
 
 

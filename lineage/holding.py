@@ -32,6 +32,8 @@ class Happening:
     matter: str = ""
     about: str = ""
     device_only: bool = False
+    closed: frozenset[str] = frozenset()
+    """Activities that may take nothing of it: a child's, without the parent's consent."""
 
     @property
     def base(self) -> str:
@@ -174,6 +176,9 @@ def feed(s: Subject, e: Happening, cites: Iterable[str] = ()) -> None:
     for activity in listing:
         base = next(k.base for k in e.kinds if k.base in activity.events)
         categories = carried(s, e, activity)
+        if activity.name in e.closed:
+            fed |= categories
+            continue
         reasons = stopped(s, activity, e)
         if reasons is not None:
             if categories:

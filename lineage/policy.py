@@ -300,6 +300,8 @@ class Guard:
     kind: str | None = None
     omits: Ids = ()
     refuses: Ids = ()
+    instruments: Ids = ()
+    """Words of the legal instruments that a report to an authority rests on."""
 
 
 @dataclass(frozen=True, slots=True)

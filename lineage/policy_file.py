@@ -220,6 +220,7 @@ def _guard(row: Mapping[str, Any]) -> Guard:
         exempt=_ids(row.get("exempt")),
         omits=_ids(row.get("omits")),
         refuses=_ids(row.get("refuses")),
+        instruments=_ids(row.get("instruments")),
         **plain,
     )
 

@@ -455,7 +455,11 @@ def _access(s: Subject, case: Case) -> None:
             return
     s.last_copy["access"] = s.now
     _collect(s, case, lambda _item: None)
-    recipients = sorted({i.target for i in s.live() if i.target in s.policy.recipients})
+    given = [i for i in s.live() if i.target in s.policy.recipients]
+    recipients = sorted({i.target for i in given if "reported" not in i.tags or "named" in i.tags})
+    for item in given:
+        if item.target not in recipients:
+            case.unnamed[item.target] = s.cite(*(g.id for g in s.policy.guards if g.on == "aml_report"))
     along = s.policy.cited_with_of("access:recipients")
     for target in recipients:
         s.note("informed", s.cite(*target_ids(s, target), *along), about="recipient", target=target, case=case.id)

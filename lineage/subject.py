@@ -170,6 +170,8 @@ class Case:
     answer: dict[str, set[str]] = field(default_factory=dict)
     """category -> targets and sources, for access and portability."""
     omitted: dict[str, Reasons] = field(default_factory=dict)
+    unnamed: dict[str, Reasons] = field(default_factory=dict)
+    """Recipients that the answer must not name, and why."""
     correct: Ids = ()
     remove: Ids = ()
     done: bool = False
@@ -221,6 +223,8 @@ class Quarantine:
     type: str
     until: dt.date | None
     reasons: Reasons
+    event: object = None
+    """What waits, to be taken once the consent comes."""
 
 
 class Subject:
