@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from lineage.events import is_child
 from lineage.fold import keepings_of_case, next_due, pending_because
 from lineage.rights import answer_day
 from lineage.store import AuditRow, Batch, CaseRow, CommandRow, Facts, Identifier, Key, Tombstone
@@ -59,7 +60,7 @@ def effects(s: Subject, facts: Facts, now: int, successor: Callable[[Identifier]
         return Effects(batch, watched=False, forget=True)
     due = next_due(s)
     at = s.policy.zone.midnight(due) if due is not None else None
-    watched = s.erased_at is not None or any(not c.done for c in s.cases.values()) or bool(s.restrictions)
+    watched = s.erased_at is not None or any(not c.done for c in s.cases.values()) or bool(s.restrictions) or is_child(s)
     for identifier in facts.identifiers:
         batch.due_exact[identifier.key] = at if identifier.key == key else None
         batch.watched[identifier.key] = watched

@@ -417,7 +417,10 @@ class Pipeline:
         looked = 0
         while due := self.store.due(now, limit):
             for key in due:
-                self.advance((key,), now)
+                for bearer in self._bearers(key):
+                    self.advance((bearer,), now)
+                    if bearer != key:
+                        self.store.write(Batch(due_exact={key: None}))
                 looked += 1
         return looked
 

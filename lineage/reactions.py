@@ -74,7 +74,8 @@ class Reactions:
                     recipient = policy.recipients[name]
                     reached = not recipient.reached_by or shape.type in recipient.reached_by
                     edges += reached and bool(held)
-        refused = "born" in fields or "?" in body.terms or fields.get("secure") is False or not kinds
+        objects = fields.get("objects_to_marketing") is True and policy.soft_opt_in is not None
+        refused = objects or "born" in fields or "?" in body.terms or fields.get("secure") is False or not kinds
         return Reaction(refused or shape.type.startswith(_AT_ONCE), self._anchors[policy.id].get(shape.type), edges)
 
 
