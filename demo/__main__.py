@@ -205,7 +205,8 @@ def show_certificate(certificate: dict[str, Any]) -> None:
     """Print a certificate as JSON, a line for each target and outcome, without the rules, which would fill pages."""
     lines: dict[tuple[str, str], dict[str, Any]] = {}
     for t in certificate["targets"]:
-        line = lines.setdefault((t["target"], t["outcome"]), {"target": t["target"], "outcome": t["outcome"], "categories": []})
+        name, outcome = t["target"], t["outcome"]
+        line = lines.setdefault((name, outcome), {"target": name, "outcome": outcome, "categories": []})
         line["categories"] = sorted({*line["categories"], t["category"]})
         if t.get("until"):
             line["until"] = t["until"]
@@ -229,7 +230,7 @@ async def story(world: World) -> bool:
     api = world.api
     tasks = [asyncio.create_task(s.serve(api, _SLOW.get(s.target, 0.0))) for s in services]
     try:
-        return await _erase(world, services, person, [g for g in given if g.customer_number == person.customer_number])
+        closed = await _erase(world, person)
     finally:
         for task in tasks:
             task.cancel()
@@ -237,13 +238,15 @@ async def story(world: World) -> bool:
         await api.aclose()
         for service in services:
             service.close()
+        world.stop()
+    title("The proof")
+    return _prove(world, services, person, [g for g in given if g.customer_number == person.customer_number], closed)
 
 
-async def _erase(world: World, services: Sequence[Service], person: Customer, given: Sequence[Delivery]) -> bool:
+async def _erase(world: World, person: Customer) -> dict[str, Any]:
     who = (f"email:{person.email}", "--controller", "pompdelux")
     title("One person's lineage")
-    picture = world.folder / "lineage.html"
-    await world.command("trace", *who, "--html", str(picture))
+    await world.command("trace", *who, "--html", str(world.folder / "lineage.html"))
     title("What an erasure would do")
     await world.command("plan", "erasure", *who)
     title("The erasure")
@@ -259,18 +262,17 @@ async def _erase(world: World, services: Sequence[Service], person: Customer, gi
     show_certificate(shown)
     await world.command("verify")
     await world.command("trace", *who, "--html", str(world.folder / "lineage-after.html"), show=False)
-    title("The proof")
-    return _prove(world, services, person, given, closed, picture)
+    return closed
 
 
-def _prove(world: World, services: Sequence[Service], person: Customer, given: Sequence[Delivery], closed: dict[str, Any],
-           picture: Path) -> bool:  # fmt: skip
+def _prove(
+    world: World, services: Sequence[Service], person: Customer, given: Sequence[Delivery], closed: dict[str, Any],
+) -> bool:  # fmt: skip
     kept = frozenset((t["target"], t["category"]) for t in closed["targets"] if t["outcome"] == "retained")
     mine = [s for s in services if s.controller == "pompdelux"]
     found = prove(mine, given, kept)
     out.print("Searched byte by byte, write-ahead logs included, for each value that a system or recipient was given:")
     show_proof(found)
-    world.stop()
     graph = [f for f in world.data.rglob("*") if f.is_file()]
     values = [person.name, person.email, person.phone, person.address]
     clear = [f.name for f in graph if any(contains(files_of(f), v) for v in values)]
@@ -281,7 +283,7 @@ def _prove(world: World, services: Sequence[Service], person: Customer, given: S
     good = not wrong and not clear and gone > 0 and stays > 0
     verdict = "[bold green]Proven[/]" if good else "[bold red]Not proven[/]"
     out.print(f"\n{verdict}: {gone} values gone, {stays} kept for the books until their day.")
-    out.print(f"The picture of the person's lineage is in [bold]{picture}[/] (and how it is now: lineage-after.html)")
+    out.print(f"The person's lineage as a picture: [bold]{world.folder / 'lineage.html'}[/]; how it is now: lineage-after.html")
     return good
 
 

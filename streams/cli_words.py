@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import schemas
+from lineage.policy import Policy
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,7 +42,7 @@ class IdentifierType(click.ParamType):
         else:
             kind = "email" if "@" in text else "customer_number"
         if not text.strip():
-            self.fail("the identifier's value is missing: write KIND:VALUE, like email:someone@example.org", param, ctx)
+            self.fail("the identifier's value is missing: write KIND:VALUE, like email:name@example.org", param, ctx)
         return kind, text
 
 
@@ -86,3 +87,11 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     finally:
         if shown:
             bar.stop()
+
+
+def seconds(policy: Policy, at: dt.datetime, *, end: bool = False) -> int:
+    """Give the second of a moment on the controller's clock; of a whole day its beginning, or its last minute."""
+    whole = at.time() == dt.time()
+    if whole and end:
+        return policy.zone.midnight(at.date() + dt.timedelta(days=1)) - 1
+    return policy.zone.at(at) + (1 if whole else 0)

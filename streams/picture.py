@@ -18,9 +18,10 @@ import orjson
 from lineage.policy import Policy
 
 WIDTH, LEFT, PERSON = 1180, 24, 150
-NODE, ROW, HEAD, GAP, TOP = 288, 18, 50, 20, 64
+NODE, ROW, HEAD, GAP, TOP, FOOT = 288, 18, 50, 20, 64, 28
 _TIERS = (LEFT, LEFT + PERSON + 148, WIDTH - LEFT - NODE)
 _ROWS_MAX = 9
+_PERSON_HEIGHT = 152
 _STATES = ("ordinary", "kept", "ending")
 """The freest first: it colours a line that stands for several rows."""
 
@@ -78,9 +79,14 @@ def draw(policy: Policy, held: Sequence[Held], day: str, identifiers: Iterable[s
     recipients = sum(b.kind != "system" for b in boxes)
     return Template(text).substitute(
         controller=html.escape(policy.name or policy.id), day=html.escape(day), width=WIDTH, height=height,
-        svg=heads + svg, data=data, systems=len(boxes) - recipients, recipients=recipients, rows=len(held),
+        svg=heads + svg, data=data, systems=_count(len(boxes) - recipients, "system"), recipients=_count(recipients, "recipient"),
+        rows=_count(len(held), "holding"),
         empty="" if held else '<p class="empty">Nothing is held.</p>',
     )  # fmt: skip
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _arrange(policy: Policy, held: Sequence[Held]) -> tuple[list[Node], list[Line], float]:
@@ -93,9 +99,9 @@ def _arrange(policy: Policy, held: Sequence[Held]) -> tuple[list[Node], list[Lin
     recipients = known + [t for t in others if t not in known]
     left = _column(policy, systems, by_target, _TIERS[1])
     right = _column(policy, recipients, by_target, _TIERS[2])
-    height = max([n.y + n.height for n in (*left, *right)], default=TOP + 120) + 28
+    height = max([TOP + _PERSON_HEIGHT, *(n.y + n.height for n in (*left, *right))]) + FOOT
     left, right = _centred(left, height), _centred(right, height)
-    person = Node("", "person", LEFT, height / 2 - 60, 120, ())
+    person = Node("", "person", LEFT, _middle(height) - _PERSON_HEIGHT / 2, _PERSON_HEIGHT, ())
     lines = [Line(person, n, _state(n.rows)) for n in left]
     for node in right:
         activities = {r.activity for r in node.rows}
@@ -116,10 +122,14 @@ def _column(policy: Policy, names: Sequence[str], rows: Mapping[str, Sequence[He
     return found
 
 
+def _middle(height: float) -> float:
+    return (TOP + height - FOOT) / 2
+
+
 def _centred(nodes: Sequence[Node], height: float) -> list[Node]:
     if not nodes:
         return []
-    shift = (height - 28 - nodes[-1].y - nodes[-1].height) / 2
+    shift = _middle(height) - (TOP + nodes[-1].y + nodes[-1].height) / 2
     return [Node(n.name, n.kind, n.x, n.y + shift, n.height, n.rows) for n in nodes]
 
 
@@ -172,15 +182,16 @@ def _line(line: Line) -> str:
 
 
 def _person(height: float, identifiers: Sequence[str]) -> str:
-    middle = height / 2
     known = "".join(f'<text class="known" x="75" y="{88 + n * 15}">{_words(kind)}</text>' for n, kind in enumerate(identifiers[:4]))
     extent = 78 + 15 * len(identifiers[:4]) + 14
     return (
-        f'<g class="person" transform="translate({LEFT},{middle - extent / 2})"><rect width="{PERSON}" height="{extent}" rx="14"/>'
+        f'<g class="person" transform="translate({LEFT},{_middle(height) - extent / 2})">'
+        f'<rect width="{PERSON}" height="{extent}" rx="14"/>'
         '<circle cx="75" cy="26" r="11"/><path d="M53 60a22 20 0 0 1 44 0z"/>'
         f"{known}</g>"
     )
 
 
 def _detail(row: Held) -> list[str]:
-    return [row.category.replace("_", " "), row.activity.replace("_", " "), row.since, row.until or "", row.use, ", ".join(row.why)]
+    words = [name.replace("_", " ") for name in (row.category, row.activity)]
+    return [*words, row.since, row.until or "", row.use, ", ".join(row.why)]

@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import schemas
 from lineage import fold
 from lineage.clocks import Keeping, keeping_of, keepings, retention_end
 from lineage.ending import target_ids, why
@@ -90,7 +91,7 @@ def lineage_of(pipeline: Pipeline, controller: str, identifier: tuple[str, str],
     """Tell what is held of a person; of one that nobody knows, nothing. Raise `NotFound` for an unknown controller."""
     key = pipeline.current(controller, *identifier)
     facts = pipeline.store.facts((key,))
-    kinds = tuple(dict.fromkeys(i.kind for i in facts.identifiers))
+    kinds = tuple(k for k in schemas.IDENTIFIER_KINDS if any(i.kind == k for i in facts.identifiers))
     if not facts.identifiers:
         return Lineage(controller, pipeline.policies[controller].zone.day(now), (), ())
     s = pipeline.look((key,), controller, now)
@@ -220,7 +221,7 @@ def _say(
         "erase": f"{who} must erase {what}",
         "notify": f"{who} is asked to erase {what}",
         "expire cookie": f"the cookie on the device expires, {what} with it",
-        "retain": f"{who} keeps {what} for nothing but that, {end}",
+        "retain": f"{who} keeps {what} for that hold only, {end}",
         "correct": f"{who} must correct {what}",
         "restrict": f"{what} may be stored only",
         "resume": f"{who} may use {what} again",
