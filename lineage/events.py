@@ -647,9 +647,9 @@ def _after_erasure(s: Subject, e: Happening, *, new_matter: bool) -> None:
         s.note("logged", ids, about=f"quarantined after erasure: {e.type}", case=case.id)
         s.note("warned", ids, about=f"quarantined after erasure: {e.type}", case=case.id)
         return
-    let_in = _keep_needed(s, e, listing)
-    blocked = sorted(e.categories) or [""]
-    for category in blocked:
+    let_in = _keep_needed(s, e, listing, law_only=happened_before)
+    arising = {c.id for c in s.policy.categories.values() if e.type in c.arises_from}
+    for category in sorted(e.categories | arising) or [""]:
         verdict(s, e, "blocked", ids, "", (category,))
     if let_in:
         s.note("logged", ids, about=f"taken into what is kept: {e.type}", case=case.id)
@@ -664,7 +664,7 @@ def _after_erasure(s: Subject, e: Happening, *, new_matter: bool) -> None:
                     distrust(s, name, (), ids)
 
 
-def _keep_needed(s: Subject, e: Happening, listing: list[Activity]) -> bool:
+def _keep_needed(s: Subject, e: Happening, listing: list[Activity], *, law_only: bool) -> bool:
     active = keepings(s, "erasure", s.today)
     let_in = False
     for activity in listing:
@@ -684,6 +684,8 @@ def _keep_needed(s: Subject, e: Happening, listing: list[Activity]) -> bool:
             probe = Item(target, activity.name, category, e.matter, e.at, e.at)
             kept = keeping_of(s, probe, active, s.today)
             if kept is None or (kept.statutory and not activity.legal and not _held_there(s, probe)):
+                continue
+            if law_only and not (kept.statutory or activity.legal):
                 continue
             put(s, e, target, activity.name, category, (activity.id, *(k.id for k in e.kinds)), use=Use.KEPT, why=kept.reasons)
             verdict(s, e, "allowed", s.cite(*kept.reasons, *(k.id for k in e.kinds)), target, (category,))

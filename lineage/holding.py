@@ -81,8 +81,8 @@ def _tag(s: Subject, e: Happening, item: Item) -> None:
         item.cites.update(r.id for r in policy.rights if r.right == "handed_over")
     if e.type == "data.derived":
         item.tags.add("derived")
-        if activity is not None and "profiling" in activity.flags:
-            item.tags.add("profiling")
+    if activity is not None and "profiling" in activity.flags:
+        item.tags.add("profiling")
     if recipient is not None and recipient.location is not None and recipient.location not in EEA:
         item.tags.add("outside_eea")
 

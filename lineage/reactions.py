@@ -88,8 +88,8 @@ def _least(clock: Clock, policy: Policy) -> int:
 
 
 def _days(duration: Duration) -> int:
-    """Give the least number of days that a duration can have."""
-    return duration.months * 30 - duration.months // 6 * 2 + duration.days if duration.months else duration.days
+    """Give the least number of days that a duration can have, or a few less: one month can have 28."""
+    return max(0, duration.months * 30 - 2 - duration.months // 6 * 2) + duration.days
 
 
 def _anchors(policy: Policy) -> dict[str, int]:
