@@ -22,10 +22,10 @@ import schemas
 from lineage import scenario
 from lineage.errors import BadCall, LineageError
 from lineage.expectations import check
-from lineage.policy_file import POLICIES
 from lineage.rehearsal import Rehearsal, Result
 from lineage.scenario import Scenario
 from lineage.sqlite_store import SQLiteStore
+from streams import settings
 from streams.cli_words import json_option, progress
 from streams.render import print_scenarios
 
@@ -41,7 +41,8 @@ def test(ctx: click.Context, files: tuple[Path, ...], *, as_json: bool) -> None:
 
     Exit code 0 if every row holds, 1 if one does not, 2 if a file is wrong.
     """
-    found = scenarios_of(files or tuple(sorted((POLICIES / "scenarios").glob("*.yaml"))))
+    root = settings.load().policies
+    found = scenarios_of(files or tuple(sorted((root / "scenarios").glob("*.yaml"))), root)
     if not found:
         msg = "there are no scenario files; name some, or put them into policies/scenarios"
         raise BadCall(msg)
@@ -49,7 +50,7 @@ def test(ctx: click.Context, files: tuple[Path, ...], *, as_json: bool) -> None:
     ran: list[tuple[Scenario, list[Result]]] = []
     with progress("scenarios", len(found)) as step:
         for s in found:
-            results = rehearse(s)
+            results = rehearse(s, root)
             ran.append((s, results))
             if as_json:
                 for result in results:
@@ -63,7 +64,7 @@ def test(ctx: click.Context, files: tuple[Path, ...], *, as_json: bool) -> None:
     ctx.exit(1 if totals["failed"] else 0)
 
 
-def scenarios_of(files: Sequence[Path]) -> list[Scenario]:
+def scenarios_of(files: Sequence[Path], root: Path) -> list[Scenario]:
     """Read all files before anything runs; raise `BadCall` at the first that is wrong."""
     found = []
     for file in files:
@@ -71,17 +72,17 @@ def scenarios_of(files: Sequence[Path]) -> list[Scenario]:
             msg = f"{file}: there is no such file"
             raise BadCall(msg)
         for s in scenario.load(file):
-            _expect_known(file, s)
+            _expect_known(file, s, root)
             found.append(s)
     return found
 
 
-def _expect_known(file: Path, s: Scenario) -> None:
+def _expect_known(file: Path, s: Scenario, root: Path) -> None:
     for controller in {*s.controllers, *(x.controller for x in s.steps), *(r.controller for r in s.rows)}:
         if controller not in s.controllers:
             msg = f"{file}: scenario {s.id}: {controller!r} is not among its controllers"
             raise BadCall(msg)
-        if not (POLICIES / f"{controller}.yaml").is_file():
+        if not (root / f"{controller}.yaml").is_file():
             msg = f"{file}: scenario {s.id}: there is no policy for controller {controller!r}"
             raise BadCall(msg)
     for step in s.steps:
@@ -90,13 +91,13 @@ def _expect_known(file: Path, s: Scenario) -> None:
             raise BadCall(msg)
 
 
-def rehearse(s: Scenario) -> list[Result]:
+def rehearse(s: Scenario, root: Path) -> list[Result]:
     """Run a scenario on a fresh store; what breaks it becomes the finding of all its rows."""
     try:
         with _time_limit(_SCENARIO_SECONDS_MAX):
             store = SQLiteStore.open(":memory:")
             try:
-                return Rehearsal(s, store).run(check)
+                return Rehearsal(s, store, root).run(check)
             finally:
                 store.close()
     except Exception as error:  # noqa: BLE001 - whatever it is, the other scenarios must run

@@ -131,7 +131,7 @@ def test_an_unexpected_error_is_one_line_and_debug_shows_where_it_came_from(
 ) -> None:
     address = "someone@example.org"
 
-    def breaks(_files):  # noqa: ANN001, ANN202
+    def breaks(_files, _root):  # noqa: ANN001, ANN202
         raise RuntimeError(address)
 
     monkeypatch.setattr(cli_test, "scenarios_of", breaks)

@@ -1,0 +1,59 @@
+"""Commands about policies: the record of processing, and a new policy that loads as it is written."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lineage import policy_file
+from streams.cli import cli
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(cli, [str(w) for w in words])
+
+
+@pytest.mark.parametrize("controller", ["apof", "littlesteps", "pompdelux", "valeur", "webco"])
+def test_the_record_of_processing_has_every_activity(controller: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LINEAGE_DATA", str(tmp_path))
+    policy = policy_file.load(controller)
+    found = json.loads(run("register", controller, "--json").stdout)
+    assert [a["activity"] for a in found["activities"]] == list(policy.activities)
+    assert all(a["retention"] for a, own in zip(found["activities"], policy.activities.values(), strict=True) if own.retention)
+    text = run("register", controller)
+    assert text.exit_code == 0
+    assert "GDPR art. 30" in text.stdout
+
+
+def test_a_setting_shows_in_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LINEAGE_DATA", str(tmp_path))
+    (tmp_path / "settings.yaml").write_text("pompdelux: {P-RET-1: {marketing: {anchor: newsletter.opened, duration: P2Y}}}")
+    found = json.loads(run("register", "pompdelux", "--json").stdout)
+    row = next(a for a in found["activities"] if a["activity"] == "marketing")
+    assert row["retention"] == ["P-RET-1: 2 years after newsletter.opened"]
+
+
+def test_a_new_policy_loads_and_is_not_written_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("policy", "new", "bakery").exit_code == 0
+    (tmp_path / "policies" / "statutory.yaml").write_text((policy_file.POLICIES / "statutory.yaml").read_text())
+    policy = policy_file.load("bakery", root=tmp_path / "policies")
+    assert policy.id == "bakery"
+    assert set(policy.activities) == {"purchase", "bookkeeping", "marketing"}
+    before = (tmp_path / "policies" / "bakery.yaml").read_text()
+    again = run("policy", "new", "bakery")
+    assert (again.exit_code, again.stderr.count("\n")) == (2, 1)
+    assert (tmp_path / "policies" / "bakery.yaml").read_text() == before
+
+
+@pytest.mark.parametrize("name", ["../escape", "Bakery", "statutory", "a b", ""])
+def test_a_policy_has_a_plain_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("policy", "new", name).exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nobody_is_registered_without_a_policy() -> None:
+    result = run("register", "nobody")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
