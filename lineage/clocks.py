@@ -93,7 +93,8 @@ def parameter_end(s: Subject, name: str, matter: Matter) -> dt.date | None:
     if parameter.anchor is None:
         anchors = matter.times(("order.delivered",))
     else:
-        anchors = [at for at, type_, _ in s.happened if type_ == parameter.anchor]
+        began = matter.events[0][0]  # what began after it (a relationship taken up again) has not come to its end
+        anchors = [at for at, type_, _ in s.happened if type_ == parameter.anchor and at >= began]
     return parameter.duration.after(zone.day(max(anchors))) if anchors else None
 
 

@@ -597,7 +597,9 @@ def _ends(s: Subject, e: Happening) -> None:
             use = str(e.fields["use"])
             s.uses = {k: at for k, at in s.uses.items() if k.partition(":")[0] != use}
         activity = s.policy.activities.get(str(e.fields.get("activity")))
-        if activity is not None:
+        if activity is not None and any(x.keeps == "tag" and x.activity == activity.name for x in s.policy.suppression):
+            withdraw_channel(s, "email", "")
+        elif activity is not None:
             s.grants = [g for g in s.grants if g.activity != activity.name]
             ids = [r.id for r in s.policy.rights if r.right in ("withdrawal", "consent")
                    and (activity.name in r.ends or activity.name in r.scope or r.activities == "consent")]  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lineage.calendar import EEA
+from lineage.clocks import covers, keepings
 from lineage.ending import target_ids
 from lineage.holding import consent_ids
 from lineage.policy import Activity, Basis, Guard, Ids, Recipient, Role
@@ -99,6 +100,14 @@ def covered(s: Subject, activity: Activity, categories: Ids) -> Reasons | None:
     return None
 
 
+def barred(s: Subject, categories: Ids) -> Reasons | None:
+    """Give the reasons of a restriction of every use of one of the categories, None if there is none."""
+    for cover in s.restrictions:
+        if cover.activities is None and (cover.categories is None or cover.categories & set(categories)):
+            return cover.reasons
+    return None
+
+
 def _suppressed(s: Subject, activity: Activity, channel: str | None) -> Reasons | None:
     readers = [x.id for x in s.policy.suppression if x.reader]
     for entry in s.do_not_use:
@@ -112,6 +121,16 @@ def _suppressed(s: Subject, activity: Activity, channel: str | None) -> Reasons 
             return s.cite(*entry.reasons, *readers, *(k.id for k in s.policy.kinds.values() if k.base in activity.events),
                           *ids, *consent_ids(s, activity))  # fmt: skip
     return None
+
+
+def usable(s: Subject, activity: Activity) -> list[Item]:
+    """Give what the activity may use: what is kept serves the purpose of the hold, and no other (GDPR art. 5(1)(b))."""
+    own = [i for i in s.live() if i.activity == activity.name]
+    if all(i.use is Use.ORDINARY for i in own):
+        return own
+    active = [k for k in keepings(s, "erasure" if s.erased_at is not None else "retention", s.today)
+              if activity.legal or k.hold.activities is not None]  # fmt: skip
+    return [i for i in own if i.use is Use.ORDINARY or any(covers(s, k, i) for k in active)]
 
 
 def message(s: Subject, q: Question) -> Answer:
@@ -136,11 +155,10 @@ def message(s: Subject, q: Question) -> Answer:
     notices = [r.id for r in s.policy.rights if r.right == "notice" and activity.name in r.activities]
     if activity.needs_consent:
         return _consented_message(s, q, activity, topic_ids)
-    ordinary = [i for i in s.live() if i.activity == activity.name and i.use is Use.ORDINARY]
-    signed = not activity.marketing or bool(ordinary)
-    if not signed or (s.erased_at is not None and not ordinary):
+    own = usable(s, activity)
+    if (activity.marketing or s.erased_at is not None) and not own:
         return _no(s, activity.id, *(s.cases[s.erasure].reasons if s.erasure else ()))
-    return _yes(s, *notices, activity.id, *topic_ids)
+    return _yes(s, *notices, activity.id, *topic_ids, *(x for i in own for x in i.why))
 
 
 def _consented_message(s: Subject, q: Question, activity: Activity, topic_ids: Ids) -> Answer:
@@ -174,7 +192,7 @@ def use(s: Subject, q: Question) -> Answer:
     foreign = set(q.categories) - set(activity.categories)
     if foreign:
         return _no(s, activity.id, *(r.id for r in s.policy.rights if r.right == "purpose"), "gdpr:5")
-    held = {i.category for i in s.live() if i.activity == activity.name and i.use is Use.ORDINARY}
+    held = {i.category for i in usable(s, activity)}
     gone = s.erased_at is not None and not held & set(q.categories)
     basis = consent_ids(s, activity) if Basis.CONSENT in activity.kinds else (activity.id,)
     if activity.needs_consent and not any(g.activity == activity.name for g in s.grants):
@@ -204,10 +222,10 @@ def read(s: Subject, q: Question) -> Answer:
     stop = covered(s, activity, q.categories)
     if stop:
         return _no(s, *stop, *rules)
-    own = [i for i in items if i.activity == activity.name and i.use is Use.ORDINARY]
+    own = [i for i in usable(s, activity) if i in items]
     if items and not own:
         return _no(s, *rules, *(i for x in items for i in x.why), activity.id)
-    return _yes(s, *rules, activity.id)
+    return _yes(s, *rules, activity.id, *(i for x in own for i in x.why))
 
 
 def sale(s: Subject, to: str | None, categories: Ids) -> Answer:
@@ -216,6 +234,9 @@ def sale(s: Subject, to: str | None, categories: Ids) -> Answer:
     ids = [g.id for g in rules] or ["gdpr:6"]
     permitted = any(g.allowed == "with_permission" for g in rules) and bool({"sale", f"sale:{to}"} & set(s.uses))
     held = {i.category for i in s.live() if i.use is Use.ORDINARY}
+    stop = barred(s, categories)
+    if stop:
+        return _no(s, *ids, *stop)
     return Answer(permitted and set(categories) <= held, s.cite(*ids))
 
 
@@ -303,5 +324,8 @@ def _content(s: Subject, to: str, categories: Ids, ids: Ids, *, purpose: object,
         stop = covered(s, activity, categories) or s.objected.get(activity.name) or child_block(s, activity)
         if stop and len(serving) <= 1:
             return _no(s, *stop, *ids)
+    stop = barred(s, categories)
+    if stop and ground != "law":
+        return _no(s, *stop, *ids)
     transfers = [i for g in policy.guards if g.on == "transfer" for i in (g.id, *g.cites)]
     return _yes(s, *ids, *(a.id for a in serving), *((named.id,) if named else ()), *transfers)

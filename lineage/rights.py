@@ -275,6 +275,10 @@ def _withdrawal(s: Subject, case: Case) -> None:
         return
     for scope in case.scope or ("direct_marketing",):
         rules = [r for r in s.policy.rights if r.right == "withdrawal" and scope in r.scope and r.channel is None]
+        tagging = [r.id for r in s.policy.rights if r.right == "objection" and r.effect == "tag" and scope in r.scope]
+        if tagging and not rules:  # the policy tags whoever wants no news, however it is said
+            opt_out(s, s.cite(*tagging, *via_ids(s, case.via, "communications_opt_out")), case.id, commanded=True)
+            continue
         activities = [s.policy.activities[a] for r in rules for a in (r.asked_ends or r.ends)]
         activities = activities or marketing_of(s, scope)
         ids = right_ids(s, "withdrawal", scope)
