@@ -24,7 +24,7 @@ from lineage.identity import KeyRing
 from lineage.policy import Policy
 from lineage.reactions import Reactions
 from lineage.rights import Request
-from lineage.store import AuditRow, Batch, CaseRow, DeadLetter, Facts, GraphStore, Identifier, Key, Position, Tombstone
+from lineage.store import AuditRow, Batch, CaseRow, DeadLetter, Facts, GraphStore, Identifier, Key, Link, Position, Tombstone
 from lineage.store import Entry as EntryRow
 from lineage.subject import Subject
 from lineage.projection import EventReader
@@ -82,14 +82,17 @@ class Pipeline:
         """Decode and tag the bytes of an event; raise `Undecodable`."""
         return self._reader.read(value)
 
-    def ingest(self, records: Sequence[Received], now: int) -> Taken:
-        """Write the facts of a batch with its positions in one transaction; then carry out what they set off."""
+    def ingest(self, records: Sequence[Received], now: int, tags: Sequence[Tagged | BadEvent] | None = None) -> Taken:
+        """Write the facts of a batch with its positions in one transaction; then carry out what they set off.
+
+        `tags` are the records' tags, or why they have none, where an agent has worked them out already.
+        """
         taken = Taken()
         batch = Batch()
         pending: list[tuple[Tagged, Rows, Received]] = []
-        for record in records:
+        for n, record in enumerate(records):
             try:
-                tagged = self.tag(record.value)
+                tagged = self.tag(record.value) if tags is None else _tagged(tags[n])
                 if tagged.controller not in self.policies:
                     raise Undecodable("the event names a controller that has no policy here")  # noqa: EM101, TRY301
                 rows = self.writer.rows(tagged, record.partition << 40 | record.offset)
@@ -98,10 +101,13 @@ class Pipeline:
                 taken.dead += 1
                 continue
             pending.append((tagged, rows, record))
-        self._facts(batch, pending, taken, now)
+        try:
+            self._facts(batch, pending, taken, now)
+        except BaseException:
+            self._unlearn(batch)
+            raise
         batch.positions = _positions(records)
-        batch.shapes = self.shapes.take_fresh()
-        taken.rows = self.store.write(batch)
+        taken.rows = self._write(batch)
         taken.events = len(records)
         for key in sorted({k for t in taken.touched for k in self._bearers(t)}):
             self.advance((key,), now)
@@ -129,7 +135,7 @@ class Pipeline:
             stones = self.store.tombstones(fresh)
             for key, (_, watched) in self.store.known(fresh).items():
                 self._known[key] = watched
-        seen: set[tuple[Key, Key]] = set()
+        links: dict[tuple[Key, Key, str, int], Link] = {}
         for tagged, plain, record in pending:
             rows = plain
             if stones and any(k in stones for k in rows.keys):
@@ -146,12 +152,29 @@ class Pipeline:
                     batch.identifiers.append(seal_row(self.keys, tagged.controller, row, self._random))
             batch.observations += rows.observations
             for link in rows.links:
-                if (link.a, link.b) not in seen:
-                    seen.add((link.a, link.b))
-                    batch.links.append(link)
+                # The earliest of each: the graph must not depend on how events were split into batches.
+                first = links.setdefault(link[:4], link)
+                if link.at < first.at:
+                    links[link[:4]] = link
             self._mark(batch, tagged, rows, taken)
             if tagged.found:
                 batch.audit.append(_drift(tagged, now, self.policies[tagged.controller]))
+        batch.links += links.values()
+
+    def _write(self, batch: Batch) -> int:
+        """Write a batch with the shapes that are new; where that fails, what is known is again what the store knows."""
+        batch.shapes = self.shapes.take_fresh()
+        try:
+            return self.store.write(batch)
+        except BaseException:
+            self.shapes.fresh = [*batch.shapes, *self.shapes.fresh]
+            self._unlearn(batch)
+            raise
+
+    def _unlearn(self, batch: Batch) -> None:
+        """Forget what was learnt of the identifiers of a batch that was not written: the store is asked anew."""
+        for key in {i.key for i in batch.identifiers} | batch.watched.keys():
+            self._known.pop(key, None)
 
     def _mark(self, batch: Batch, tagged: Tagged, rows: Rows, taken: Taken) -> None:
         shape = rows.observations[0].shape
@@ -173,12 +196,20 @@ class Pipeline:
         spec = schemas.registry().types[tagged.type]
         matters = [o.matter for o in rows.observations if o.matter]
         owner = self.store.holders(matters)
-        stone = next(stones[k] for k in rows.keys if k in stones)
-        old = tagged.at <= stone.at
-        if not old and not any(m in owner and owner[m] in stones for m in matters):
-            successors = self.store.known([s.next for k, s in stones.items() if k in rows.keys])
-            if spec.act or successors:
-                return self._successor(tagged, rows, stones, batch, record)
+        first, hops = rows, 0
+        while True:
+            stone = next(stones[k] for k in rows.keys if k in stones)
+            old = tagged.at <= stone.at
+            if old or any(m in owner and owner[m] in stones for m in matters):
+                break
+            hops += 1
+            moved = self._moved(tagged, first, record, hops)
+            later = self.store.tombstones(moved.keys)
+            if not later:
+                if spec.act or self.store.known([s.next for k, s in stones.items() if k in rows.keys]):
+                    return self._succeed(tagged, moved, batch)
+                break
+            rows, stones = moved, later
         erased = [k for k in rows.keys if k in stones and k in self._known]
         if not erased:
             # The graph has forgotten the person: the event from before is dropped, and the log says that one was.
@@ -203,19 +234,23 @@ class Pipeline:
             observations.append(row._replace(shape=self.shapes.id_of(shape.controller, shape.type, marked)))
         return rows._replace(observations=tuple(observations))
 
-    def _successor(self, tagged: Tagged, rows: Rows, stones: Mapping[Key, Tombstone], batch: Batch, record: Received) -> Rows:
+    def _moved(self, tagged: Tagged, rows: Rows, record: Received, hops: int) -> Rows:
+        """Give the rows of an event under the keys of those who follow the erased, so many erasures later."""
+
         def successor(key: Key, kind: str, value: str) -> tuple[Key, int]:
-            epoch, check = 0, next(i[1] for i in rows.identifiers if i[0] == key)
-            at: Mapping[Key, Tombstone] = stones
-            while key in at:
-                epoch += 1
+            check = next(i[1] for i in rows.identifiers if i[0] == key)
+            for epoch in range(1, hops + 1):
+                if not self.store.tombstones((key,)):
+                    break
                 key, check = self.keys.successor(tagged.controller, kind, value, epoch)
-                at = self.store.tombstones((key,))
             return key, check
 
         moved = self.writer.rows(tagged, record.partition << 40 | record.offset, successor)
-        known = self.store.known(moved.keys)
-        self._known.update({k: w for k, (_, w) in known.items()})
+        self._known.update({k: w for k, (_, w) in self.store.known(moved.keys).items()})
+        return moved
+
+    def _succeed(self, tagged: Tagged, moved: Rows, batch: Batch) -> Rows:
+        """Let a new data subject begin, if this is the first that the person does after the erasure."""
         if not any(k in self._known for k in moved.keys):
             reasons = self.policies[tagged.controller].suppression
             ids = tuple(x.id for x in reasons if x.keeps == "hash") or ("gdpr:21",)
@@ -233,7 +268,7 @@ class Pipeline:
             check = self._check(controller, *identifier, key)
             batch.identifiers.append(seal_row(self.keys, controller, (key, check, *identifier), self._random))
         self._known[key] = True
-        self.store.write(batch)
+        self._write(batch)
         return self.advance((key,), request.at)
 
     def _check(self, controller: str, kind: str, value: str, key: Key) -> int:
@@ -382,8 +417,7 @@ class Pipeline:
             self._subjects.pop(facts.keys[0], None)
             for key in facts.keys:
                 self._known.pop(key, None)
-        batch.shapes = self.shapes.take_fresh()
-        self.store.write(batch)
+        self._write(batch)
         return subject
 
     def _shared_devices(self, facts: Facts) -> frozenset[Key]:
@@ -425,6 +459,12 @@ class Pipeline:
         return looked
 
 
+def _tagged(found: Tagged | BadEvent) -> Tagged:
+    if isinstance(found, BadEvent):
+        raise found
+    return found
+
+
 def _positions(records: Sequence[Received]) -> list[Position]:
     last: dict[tuple[str, int], int] = {}
     for record in records:
@@ -439,4 +479,3 @@ def _drift(tagged: Tagged, now: int, policy: Policy) -> AuditRow:
     body = {"about": f"undeclared personal data in free text: {tagged.type}: {', '.join(tagged.found)}", "reasons": ids}
     id_ = f"drift-{tagged.type}-{'-'.join(tagged.found)}-{now // DAY}"
     return AuditRow(id_, now, tagged.controller, "warned", orjson.dumps(body).decode())
-

@@ -1,0 +1,90 @@
+"""Run the embedded pipeline: one process, one file. What `lineage up` does, from start to an orderly stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+
+import uvicorn
+
+from lineage.errors import LineageError
+from streams import settings as settings_module
+from streams import wiring
+from streams.api import Api
+from streams.app import Agents
+from streams.desk import Desk
+from streams.journal import Intake
+from streams.outbox import Outbox, Webhooks
+from streams.settings import Settings
+
+
+class Server(uvicorn.Server):
+    """A server whose signals are ours."""
+
+    def install_signal_handlers(self) -> None:
+        """Leave the signals to `serve`."""
+
+
+async def serve(told: Settings, ready: asyncio.Event | None = None) -> None:
+    """Run until a signal comes; then take no more events, write those that wait, and close the file."""
+    engine = wiring.engine(told)
+    desk = Desk()
+    try:
+        intake = Intake(engine.store, desk, told.flush_ms, told.journal_events_max)
+        agents = Agents(engine, desk, intake)
+        outbox = Outbox(engine, desk)
+        webhooks = Webhooks(engine, desk, outbox)
+        api = Api(engine, desk, intake, agents, outbox)
+        config = uvicorn.Config(api.app(), host=told.host, port=told.port, log_level="warning", access_log=False, lifespan="off")
+        server = Server(config)
+        stop = asyncio.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        await agents.start()
+        await webhooks.start()
+        listening = asyncio.create_task(server.serve())
+        while not server.started and not listening.done():
+            await asyncio.sleep(0.01)
+        if server.started:
+            _announce(told, engine)
+            if ready is not None:
+                ready.set()
+            await stop.wait()
+        intake.open = False
+        server.should_exit = True
+        await listening
+        await webhooks.stop()
+        while await agents.feed.step():
+            pass
+        await agents.stop()
+    finally:
+        desk.close()
+        engine.store.checkpoint()
+        engine.close()
+
+
+def _announce(told: Settings, engine: wiring.Engine) -> None:
+    names = ", ".join(sorted(engine.pipeline.policies))
+    if engine.fresh:
+        print(f"token: {engine.token}  (shown this once; kept in {told.data / 'secrets.json'})", flush=True)  # noqa: T201
+    print(f"taking events for {names} at http://{told.host}:{told.port}", flush=True)  # noqa: T201
+
+
+def run(told: Settings) -> int:
+    """Run the pipeline; give the exit code. What is wrong at the start is one line on stderr."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        asyncio.run(serve(told))
+    except LineageError as error:
+        print(f"lineage: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    except SystemExit:
+        print(f"lineage: {told.host}:{told.port} cannot be listened on; choose another port in LINEAGE_PORT", file=sys.stderr)  # noqa: T201
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(settings_module.load()))

@@ -1,0 +1,84 @@
+"""Wire the program together: the one place where settings become a store, policies, secrets and a pipeline."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from lineage import policy_file
+from lineage.errors import NotFound, StoreInUse
+from lineage.pipeline import Pipeline
+from lineage.sqlite_store import SQLiteStore
+from streams import secrets, settings
+from streams.cli_open import Remote
+from streams.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What the parts of the shell share."""
+
+    settings: Settings
+    store: SQLiteStore
+    pipeline: Pipeline
+    token: str
+    fresh: bool
+
+    def close(self) -> None:
+        """Close the store."""
+        self.store.close()
+
+
+def engine(told: Settings, *, readonly: bool = False) -> Engine:
+    """Open everything; raise what is wrong with a policy, the settings, the secrets or the file."""
+    names = policy_file.controllers(told.policies)
+    per = told.per_controller()
+    policies = {c: policy_file.load(c, per.get(c), told.policies) for c in names}
+    if readonly and not told.file.exists():
+        msg = f"{told.file}: there is no graph yet; start one with `lineage up`, or name the folder in LINEAGE_DATA"
+        raise NotFound(msg)
+    told.data.mkdir(parents=True, exist_ok=True)
+    store = SQLiteStore.open(told.file, readonly=readonly, pages_max=None if readonly else told.store_pages_max)
+    try:
+        kept = secrets.load(told.data / "secrets.json", names, os.urandom, told.token)
+        pipeline = Pipeline(store, policies, kept.ring(), os.urandom)
+        if not readonly:
+            for policy in policies.values():
+                pipeline.deploy(policy, int(time.time()))
+    except BaseException:
+        store.close()
+        raise
+    return Engine(told, store, pipeline, kept.token, kept.fresh)
+
+
+@contextmanager
+def reading() -> Iterator[Pipeline]:
+    """Open the graph to read, beside a running pipeline."""
+    opened = engine(settings.load(), readonly=True)
+    try:
+        yield opened.pipeline
+    finally:
+        opened.close()
+
+
+@contextmanager
+def writing() -> Iterator[Pipeline | Remote]:
+    """Open the graph to write, or reach the running pipeline that has it open."""
+    told = settings.load()
+    try:
+        opened = engine(told)
+    except StoreInUse:
+        token = secrets.load(told.data / "secrets.json", (), os.urandom, told.token).token
+        remote = Remote(f"http://{told.host}:{told.port}", token)
+        try:
+            yield remote
+        finally:
+            remote.close()
+        return
+    try:
+        yield opened.pipeline
+    finally:
+        opened.close()
