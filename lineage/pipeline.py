@@ -240,7 +240,8 @@ class Pipeline:
         def successor(key: Key, kind: str, value: str) -> tuple[Key, int]:
             check = next(i[1] for i in rows.identifiers if i[0] == key)
             for epoch in range(1, hops + 1):
-                if not self.store.tombstones((key,)):
+                stone = self.store.tombstones((key,)).get(key)
+                if stone is None or tagged.at <= stone.at:
                     break
                 key, check = self.keys.successor(tagged.controller, kind, value, epoch)
             return key, check
