@@ -29,6 +29,7 @@ from demo.services import Service
 from lineage import policy_file
 
 ROOT = Path(__file__).resolve().parent.parent
+SETTINGS = ROOT / "policies" / "settings.example.yaml"
 CONTROLLERS = ("apof", "littlesteps", "pompdelux", "valeur", "webco")
 _SLOW = {"shipping_agent": 0.4, "storage_partner": 0.25, "newsletter_system": 0.15}
 """Seconds that some targets take for a command; everybody else is quick."""
@@ -60,7 +61,7 @@ class World:
             self.port = int(probe.getsockname()[1])
         self.environment = {
             **os.environ, "LINEAGE_DATA": str(self.data), "LINEAGE_PORT": str(self.port), "LINEAGE_HOST": "127.0.0.1",
-            "LINEAGE_SETTINGS": str(ROOT / "policies" / "settings.example.yaml"), "LINEAGE_TOKEN": _TOKEN,
+            "LINEAGE_SETTINGS": str(SETTINGS) if SETTINGS.exists() else "", "LINEAGE_TOKEN": _TOKEN,
         }  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -147,7 +148,7 @@ async def take_in(world: World, told: Sequence[Deed]) -> None:
 
 async def journal_depth(api: httpx.AsyncClient) -> int:
     """Ask how many events wait for their facts."""
-    return int((await api.get("/health")).json().get("journal", 0))
+    return int((await api.get("/health")).json()["waiting"])
 
 
 def furnish(world: World, given: Sequence[Delivery]) -> list[Service]:
@@ -218,7 +219,7 @@ def show_certificate(certificate: dict[str, Any]) -> None:
 async def story(world: World) -> bool:
     """Tell it from the first event to the proof; give whether everything is proven."""
     now = int(time.time())
-    settings = policy_file.read(ROOT / "policies" / "settings.example.yaml")
+    settings = policy_file.read(SETTINGS) if SETTINGS.exists() else {}
     policies = {c: policy_file.load(c, settings.get(c)) for c in CONTROLLERS}
     told = deeds(policies, now)
     person = customers()[0]

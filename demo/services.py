@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS record (
 ) WITHOUT ROWID
 """
 _AGAIN_SECONDS = 0.5
-_WAIT_SECONDS = 10
+_WAIT_SECONDS = 2
 
 
 class Service:
@@ -55,15 +55,14 @@ class Service:
         """Do what a command says; a command that comes again finds nothing left to do."""
         if command["kind"] not in ("erase", "expire_cookie"):
             return "done"
-        number = command["identifiers"].get("customer_number")
-        activity = command.get("activity") or ""
-        one_activity = activity not in ("", "-")
+        activity = command["activity"] or ""
         self._db.execute("BEGIN")
-        for category in command["categories"]:
-            self._db.execute(
-                "DELETE FROM record WHERE customer_number = ?1 AND category = ?2 AND (?3 = '' OR activity = ?3)",
-                (number, category, activity if one_activity else ""),
-            )
+        for number in command["identifiers"].get("customer_number", ()):
+            for category in command["categories"]:
+                self._db.execute(
+                    "DELETE FROM record WHERE customer_number = ?1 AND category = ?2 AND (?3 = '' OR activity = ?3)",
+                    (number, category, activity),
+                )
         self._db.execute("COMMIT")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self.carried_out += 1
@@ -76,8 +75,7 @@ class Service:
             try:
                 answer = await api.get(path, params={"wait": _WAIT_SECONDS, "max": 100}, timeout=_WAIT_SECONDS + 10)
                 answer.raise_for_status()
-                found = answer.json()
-                for command in found["commands"] if isinstance(found, dict) else found:
+                for command in answer.json()["commands"]:
                     await asyncio.sleep(delay_s)
                     receipt = {"command": command["id"], "outcome": self.carry_out(command)}
                     (await api.post("/v1/receipts", json=receipt)).raise_for_status()

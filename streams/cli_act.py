@@ -34,11 +34,12 @@ Bad = tuple[int, str, str]
 
 
 @click.command()
-def up() -> None:
+@click.pass_context
+def up(ctx: click.Context) -> None:
     """Start the pipeline: HTTP API, agents, timers, in one process over one file. Ctrl-C or SIGTERM ends it in order."""
     from streams import runner, settings  # noqa: PLC0415 - Faust takes its time to load, and only this command needs it
 
-    runner.run(settings.load())
+    ctx.exit(runner.run(settings.load()))
 
 
 @click.command()
@@ -62,7 +63,7 @@ def emit(ctx: click.Context, file: Path, *, as_json: bool) -> None:
     if as_json:
         echo_json({"taken": taken, "bad": [{"event": n, "field": f, "reason": r} for n, f, r in bad]})
     else:
-        click.echo(f"{taken} events taken")
+        click.echo(f"{taken} event{'' if taken == 1 else 's'} taken")
     for number, field, reason in itertools.islice(bad, _SHOWN_MAX):
         click.echo(f"lineage: event {number}: {field + ': ' if field else ''}{reason}", err=True)
     if len(bad) > _SHOWN_MAX:
@@ -126,7 +127,7 @@ def drain(pipeline: Pipeline, now: int) -> None:
 def _send(remote: Remote, events: list[Any]) -> list[Bad]:
     lines = b"\n".join(orjson.dumps(e) for e in events)
     answer = remote.post("/v1/events", content=lines, kind="application/x-ndjson")
-    return [(int(b["index"]) + 1, str(b.get("field", "")), str(b["reason"])) for b in answer.get("bad", ())]
+    return [(int(b["index"]) + 1, str(b.get("field") or ""), str(b["reason"])) for b in answer.get("bad", ())]
 
 
 @click.command()
@@ -192,7 +193,7 @@ def tick(at: dt.datetime | None, *, as_json: bool) -> None:
     if as_json:
         echo_json({"looked_at": looked})
     else:
-        click.echo(f"{looked} persons looked at")
+        click.echo(f"{looked} person{'' if looked == 1 else 's'} looked at")
 
 
 COMMANDS = (up, emit, request, decide, tick)

@@ -85,7 +85,7 @@ def test_events_a_request_and_its_case_go_through_the_running_pipeline(running: 
 
 def test_bad_events_are_said_by_their_number_and_the_good_ones_are_taken(running: Running) -> None:
     sent = running.run("emit", "-", text=lines([EVENTS[0], {**EVENTS[1], "via": 7}]))
-    assert (sent.returncode, sent.stdout) == (2, "1 events taken\n")
+    assert (sent.returncode, sent.stdout) == (2, "1 event taken\n")
     assert sent.stderr.startswith("lineage: event 2: via: ")
     assert sent.stderr.count("\n") == 1
 
