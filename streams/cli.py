@@ -11,6 +11,7 @@ import re
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib import metadata
 from typing import Any, NoReturn
 
 import click
@@ -70,8 +71,16 @@ def one_line(error: Exception, words: Sequence[str] = ()) -> str:
     return " ".join(text.split())
 
 
+def version() -> str:
+    """Give the version that is installed; a checkout that is not has none."""
+    try:
+        return metadata.version("personal-data-lineage")
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="personal-data-lineage", prog_name="lineage")
+@click.version_option(version(), prog_name="lineage")
 def cli() -> None:
     """Know where personal data went, and prove that it is gone.
 
