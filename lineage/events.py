@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import schemas
 from lineage.calendar import EEA, Duration, age_on
-from lineage.clocks import keeping_of, keepings, matter_kind
+from lineage.clocks import covers, keeping_of, keepings, matter_kind
 from lineage.ending import distrust, end, target_ids, why
 from lineage.guards import disclosure, secret
 from lineage.holding import (
     Happening, consented, feed, narrowed, put, receives, stopped, verdict,
 )
 from lineage.policy import Activity, Basis, EventKind, Ids, Policy, Role
-from lineage.rights import end_activity, object_to, suppress, withdraw_channel
+from lineage.rights import CHANNEL_TERM, end_activity, object_to, suppress, withdraw_channel
 from lineage.subject import Grant, Item, Matter, Quarantine, Subject, Use
 
 if TYPE_CHECKING:
@@ -81,10 +81,13 @@ def take(s: Subject, event: Event) -> None:
         s.note("warned", s.cite(*ids), about=f"unknown kind of event: {e.type}")
         return
     new_matter = bool(e.matter) and e.matter not in s.matters
-    _remember(s, e)
     if s.erased_at is not None:
-        _after_erasure(s, e, new_matter=new_matter)
+        kept = [i for i in s.live() if i.use is Use.KEPT]
+        waiting = frozenset(k.hold.id for k in keepings(s, "erasure", s.today) if any(covers(s, k, i) for i in kept))
+        _remember(s, e)
+        _after_erasure(s, e, waiting, new_matter=new_matter)
         return
+    _remember(s, e)
     _state_of_person(s, e)
     admitted = _child(s, e)
     if admitted is not None:
@@ -119,7 +122,7 @@ def _refused(s: Subject, e: Happening) -> bool:
                 verdict(s, e, "refused", s.cite(guard.id, *guard.cites))
                 s.note("logged", s.cite(guard.id, *guard.cites), about="refused: a mandatory field is missing")
                 return True
-        if guard.on == "child" and e.type in guard.refuses and s.underage:
+        if guard.on == "child" and e.type in guard.refuses and s.underage and is_child(s):
             verdict(s, e, "refused", s.underage)
             s.note("logged", s.underage, about="refused")
             return True
@@ -266,6 +269,8 @@ def grant(s: Subject, e: Happening, activity: Activity, **how: object) -> None:
     s.grants.append(Grant(activity.name, e.at, **how))  # type: ignore[arg-type]
     if how.get("kinds") is None and not how.get("soft"):
         s.objected.pop(activity.name, None)
+        if not activity.marketing:
+            s.do_not_use = [d for d in s.do_not_use if d.activity != activity.name or d.channel or d.target or d.hidden]
 
 
 def _consents(s: Subject, e: Happening) -> None:
@@ -291,6 +296,7 @@ def _consents(s: Subject, e: Happening) -> None:
                     grant(s, e, activity)
         case "order.placed":
             _soft_opt_in(s, e)
+            _checkout(s, e)
         case _:
             pass
 
@@ -351,6 +357,15 @@ def _soft_opt_in(s: Subject, e: Happening) -> None:
             continue
         if not any(g.soft and g.activity == activity.name for g in s.grants) and not is_child(s):
             grant(s, e, activity, soft=True)
+
+
+def _checkout(s: Subject, e: Happening) -> None:
+    """Carry out an objection at the checkout to marketing that rests on a legitimate interest (GDPR art. 21(2))."""
+    if e.fields.get("objects_to_marketing") is not True:
+        return
+    for activity in s.policy.activities.values():
+        if activity.marketing == "direct" and not activity.needs_consent and activity.name not in s.objected:
+            object_to(s, activity, "")
 
 
 def _end_soft(s: Subject, activity: Activity) -> None:
@@ -531,6 +546,21 @@ def import_refusal(s: Subject, e: Happening, activities: list[Activity]) -> tupl
     return None
 
 
+def kept_out(s: Subject, activity: Activity, category: str) -> Ids:
+    """Give the do-not-use entries that keep an import of the category out of a marketing activity."""
+    if not activity.marketing:
+        return ()
+    left = any(g.activity == activity.name for g in s.grants)
+    for entry in s.do_not_use:
+        if entry.hidden or entry.target:
+            continue
+        own = CHANNEL_TERM.get(entry.channel or "") == s.policy.categories[category].term
+        by_channel = entry.channel is not None and activity.marketing == "direct" and (own or not left)
+        if entry.scope == "direct_marketing" or by_channel or (entry.activity == activity.name and entry.channel is None):
+            return entry.reasons
+    return ()
+
+
 def _imported(s: Subject, e: Happening) -> None:
     into = str(e.fields.get("into"))
     at_system = [a for a in s.policy.activities.values() if into in a.systems]
@@ -546,13 +576,14 @@ def _imported(s: Subject, e: Happening) -> None:
     gated = any(g.needs == "consent" for g in s.policy.guards if g.on == "import")
     for category in sorted(e.categories):
         takers = [a for a in listing if category in a.categories and a.name not in s.objected
-                  and not (gated and a.needs_consent and not consented(s, a, e.base))]  # fmt: skip
+                  and not kept_out(s, a, category) and not (gated and a.needs_consent and not consented(s, a, e.base))]  # fmt: skip
         for activity in takers:
             cites = (*guards, activity.id, *(k.id for k in e.kinds), *(target_ids(s, source) if source else ()))
             put(s, e, into, activity.name, category, cites, source=source)
             verdict(s, e, "allowed", s.cite(*cites), into, (category,))
         if not takers:
-            verdict(s, e, "blocked", s.cite(*guards, *(a.id for a in listing)), into, (category,))
+            entries = [i for a in listing for i in kept_out(s, a, category)]
+            verdict(s, e, "blocked", s.cite(*entries, *guards, *(a.id for a in listing)), into, (category,))
 
 
 def _breach(s: Subject, e: Happening) -> None:
@@ -619,8 +650,11 @@ def _no_more_post(s: Subject, e: Happening) -> None:
     withdraw_channel(s, "post", str(e.fields.get("via") or ""))
 
 
-def _after_erasure(s: Subject, e: Happening, *, new_matter: bool) -> None:
-    """Take what comes for an erased person: only what a hold still needs comes in, the rest leaves a trace in the log."""
+def _after_erasure(s: Subject, e: Happening, waiting: frozenset[str], *, new_matter: bool) -> None:
+    """Take what comes for an erased person: only what a hold still needs comes in, the rest leaves a trace in the log.
+
+    `waiting` names the holds that kept something when the event came: what has been erased does not come back by opening another.
+    """
     case = s.cases[s.erasure]
     kind_ids = tuple(k.id for k in e.kinds)
     listing = [a for a in s.policy.activities.values() if any(k.base in a.events for k in e.kinds)]
@@ -649,7 +683,7 @@ def _after_erasure(s: Subject, e: Happening, *, new_matter: bool) -> None:
         s.note("logged", ids, about=f"quarantined after erasure: {e.type}", case=case.id)
         s.note("warned", ids, about=f"quarantined after erasure: {e.type}", case=case.id)
         return
-    let_in = _keep_needed(s, e, listing, law_only=happened_before)
+    let_in = _keep_needed(s, e, listing, waiting, law_only=happened_before)
     arising = {c.id for c in s.policy.categories.values() if e.type in c.arises_from}
     for category in sorted(e.categories | arising) or [""]:
         verdict(s, e, "blocked", ids, "", (category,))
@@ -666,8 +700,8 @@ def _after_erasure(s: Subject, e: Happening, *, new_matter: bool) -> None:
                     distrust(s, name, (), ids)
 
 
-def _keep_needed(s: Subject, e: Happening, listing: list[Activity], *, law_only: bool) -> bool:
-    active = keepings(s, "erasure", s.today)
+def _keep_needed(s: Subject, e: Happening, listing: list[Activity], waiting: frozenset[str], *, law_only: bool) -> bool:
+    active = [k for k in keepings(s, "erasure", s.today) if k.hold.statutory or k.hold.id in waiting]
     let_in = False
     for activity in listing:
         categories = {c for c in activity.categories

@@ -77,10 +77,10 @@ def child_block(s: Subject, activity: Activity) -> Reasons | None:
     """Give the rules on children that stand in the way of an activity, None if none does."""
     from lineage.events import child_ids, is_child  # noqa: PLC0415
 
-    if s.underage:
-        return s.cite(*s.underage, activity.id)
     if not is_child(s):
         return None
+    if s.underage:
+        return s.cite(*s.underage, activity.id)
     rules = [g for g in s.policy.guards if g.on == "child"]
     if any(activity.name in g.exempt for g in rules):
         return None
@@ -213,9 +213,11 @@ def read(s: Subject, q: Question) -> Answer:
         return Answer(ok, s.cite(*(x.id for x in readers), *(x.id for x in listed)))
     rules = [g.id for g in policy.guards if g.on == "read"]
     activity = policy.activities.get(q.reader or "")
-    if activity is None or q.target not in (*activity.systems, *activity.recipients):
-        return _no(s, *rules, *(target_ids(s, q.target or "")), "gdpr:5")
     items = [i for i in s.live() if i.target == q.target and i.category in q.categories]
+    if activity is None or q.target not in (*activity.systems, *activity.recipients):
+        purposes = {policy.activities[i.activity].id for i in items if i.activity in policy.activities}
+        held_for = (*(i for x in items for i in x.why), *sorted(purposes), activity.id if activity else "")
+        return _no(s, *rules, *target_ids(s, q.target or ""), "gdpr:5", *held_for)
     for entry in s.do_not_use:
         if entry.hidden and (not entry.categories or set(entry.categories) & set(q.categories)):
             return _no(s, *entry.reasons, *rules)
