@@ -165,6 +165,38 @@ def furnish(world: World, given: Sequence[Delivery]) -> list[Service]:
     return services
 
 
+async def compare(world: World, services: Sequence[Service]) -> None:
+    """Compare what the lineage says of every customer with what the systems have on file, until both say the same."""
+    started = time.monotonic()
+    async with world.api as api:
+        while True:
+            pairs, differing = 0, list[str]()
+            for customer in customers():
+                for controller in CONTROLLERS:
+                    said = await _said(api, controller, customer)
+                    filed = {
+                        (s.target, c)
+                        for s in services
+                        if s.controller == controller
+                        for _, c, _ in s.rows(customer.customer_number)
+                    }
+                    pairs += len(said)
+                    differing += [f"{controller}.{target}: {category}" for target, category in said ^ filed]
+            if not differing:
+                break
+            if time.monotonic() - started > _CASCADE_SECONDS_MAX:
+                msg = f"lineage and systems differ: {', '.join(differing[:5])}"
+                raise Failed(msg)
+            await asyncio.sleep(0.5)
+    out.print(f"  [green]✓[/] the lineage knows every copy: {pairs} compared with the files of the systems, customer by customer")
+
+
+async def _said(api: httpx.AsyncClient, controller: str, customer: Customer) -> set[tuple[str, str]]:
+    asked = {"controller": controller, "identifier": {"kind": "customer_number", "value": customer.customer_number}}
+    answer = (await api.post("/v1/lineage", json=asked)).json()
+    return {(h["target"], h["category"]) for h in answer["holdings"]}
+
+
 async def watch(world: World, case: str) -> dict[str, Any]:
     """Show the answers as they come in, until the case is closed."""
     started, seen = time.monotonic(), set[tuple[str, str]]()
@@ -231,6 +263,7 @@ async def story(world: World) -> bool:
     api = world.api
     tasks = [asyncio.create_task(s.serve(api, _SLOW.get(s.target, 0.0))) for s in services]
     try:
+        await compare(world, services)
         closed = await _erase(world, person)
     finally:
         for task in tasks:
