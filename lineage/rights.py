@@ -168,6 +168,14 @@ def end_activity(s: Subject, activity: Activity, ids: Ids, case: str, keep: Iter
     spared = frozenset(keep or ())
     items = [i for i in s.live() if i.activity == activity.name and i.category not in spared]
     end(s, items, {i.key: why(s, i, *ids, *activity.retention) for i in items}, case)
+    if not spared and activity.needs_consent:
+        _unjoin(s, activity)
+
+
+def _unjoin(s: Subject, activity: Activity) -> None:
+    """Part the person from the devices that were joined for what the activity did on consent."""
+    if any(r.device in activity.events and r.since == "then" and not r.accepted for r in s.policy.links if r.device):
+        s.devices.clear()
 
 
 def channels_of(s: Subject, activity: Activity) -> dict[str, Ids]:
