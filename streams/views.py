@@ -186,8 +186,12 @@ def _decided(s: Subject, before: dict[tuple[str, str, str, str], tuple[Use, tupl
         because = _short(i for ids in why_kept.values() for i in ids)
         found.append(_say(target, activity, "retain", list(why_kept), until, because))
     case = s.cases[DRY_RUN]
-    for category, sources in sorted(case.answer.items()):
-        found += [_say(source, "", "answer", [category], None, _short(case.reasons)) for source in sorted(sources)]
+    asked = {d.target for d in found if d.decision == "export"}
+    sources: dict[str, list[str]] = {}
+    for category, places in case.answer.items():
+        for place in places - asked:
+            sources.setdefault(place, []).append(category)
+    found += [_say(place, "", "answer", names, None, _short(case.reasons)) for place, names in sorted(sources.items())]
     for category, reasons in sorted(case.omitted.items()):
         found.append(_say("", "", "leave out", [category], None, _short(reasons)))
     for cover in (r for r in s.restrictions if r.case == DRY_RUN):
@@ -200,7 +204,7 @@ def _decided(s: Subject, before: dict[tuple[str, str, str, str], tuple[Use, tupl
 
 
 def _of_command(s: Subject, command: Command) -> list[Decided]:
-    kind = "notify" if command.notice else command.kind.replace("_", " ")
+    kind = "notify" if command.notice and command.kind == "erase" else command.kind.replace("_", " ")
     reasons = (i for ids in command.why.values() for i in ids)
     because = _short((*reasons, *target_ids(s, command.target)))
     return [_say(command.target, command.activity.strip("-"), kind, list(command.why), None, because)]
@@ -226,7 +230,7 @@ def _say(
         "restrict": f"{what} may be stored only",
         "resume": f"{who} may use {what} again",
         "stop": f"{who} must stop using {what}",
-        "export": f"{who} must hand over {what}",
+        "export": f"{who} is asked for {what}",
         "answer": f"the answer has {what} from {who}",
         "leave out": f"the answer leaves out {what}",
         "suppress": f"nobody is to use the data for {(activity or 'anything').replace('_', ' ')}",
