@@ -148,7 +148,7 @@ def outcomes(s: Subject, case: str) -> list[dict[str, object]]:
     for command in s.commands.values():
         if command.case != case:
             continue
-        outcome = {"done": "erased" if command.kind == "erase" else command.kind, "open": "unconfirmed"}.get(command.state, command.state)
+        outcome = {"done": "erased" if command.kind in ("erase", "expire_cookie") else command.kind, "open": "unconfirmed"}.get(command.state, command.state)
         for category, reasons in command.why.items():
             found.append({"target": command.target, "category": category, "command": command.kind, "outcome": outcome,
                           "because": reasons, "issued": command.issued, "acknowledged": command.acknowledged})  # fmt: skip
