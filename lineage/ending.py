@@ -112,7 +112,7 @@ def acknowledge(s: Subject, command: Command, outcome: str) -> None:
     for item in gone:
         del s.items[item.key]
         reasons = command.why.get(item.category, ())
-        s.changes.append(Change(s.now, "erased", item.target, item.category, item.activity, reasons))
+        s.changes.append(Change(s.now, "erased", item.target, item.category, item.activity, reasons, item.first))
     system = s.policy.systems.get(command.target)
     if gone and system is not None and system.pseudonymised and not any(i.target == command.target for i in s.items.values()):
         ids = dict.fromkeys(i for reasons in command.why.values() for i in reasons)

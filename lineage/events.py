@@ -591,10 +591,11 @@ def _breach(s: Subject, e: Happening) -> None:
     ids = s.cite(*(g.id for g in s.policy.guards if g.on == "breach"), *target_ids(s, by), "gdpr:33")
     since, until = _date(e.fields.get("since")), _date(e.fields.get("until"))
     zone = s.policy.zone
+    held = [i for i in s.items.values() if since is None or s.today >= since]
+    gone = [c for c in s.changes if c.kind == "erased" and since is not None and zone.day(c.at) >= since]
     touched = [
-        i for i in s.items.values()
-        if i.target == by and (not e.categories or i.category in e.categories)
-        and (until is None or zone.day(i.first) <= until) and (since is None or s.today >= since)
+        x for x in (*held, *gone)
+        if x.target == by and (not e.categories or x.category in e.categories) and (until is None or zone.day(x.first) <= until)
     ]  # fmt: skip
     if touched:
         verdict(s, e, "affected", ids, by, sorted({i.category for i in touched}))
@@ -668,7 +669,9 @@ def _after_erasure(s: Subject, e: Happening, waiting: frozenset[str], *, new_mat
         by = str(e.fields.get("by"))
         reasons = s.cite(*(g.id for g in s.policy.guards if g.on == "breach"), *target_ids(s, by), *case.reasons)
         _breach(s, e)
-        distrust(s, by, e.categories, reasons)
+        until = _date(e.fields.get("until"))
+        if until is None or s.erased_at is None or until >= s.policy.zone.day(s.erased_at):
+            distrust(s, by, e.categories, reasons)
         return
     if e.type.startswith(("claim.", "preservation.")):
         _claims(s, e)
@@ -730,4 +733,4 @@ def _keep_needed(s: Subject, e: Happening, listing: list[Activity], waiting: fro
 
 
 def _held_there(s: Subject, probe: Item) -> bool:
-    return any(i.target == probe.target and i.category == probe.category for i in s.live())
+    return any((i.target, i.category, i.activity) == (probe.target, probe.category, probe.activity) for i in s.live())

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 import orjson
 
-from lineage.clocks import keeping_of, keepings, retention_end
+from lineage.clocks import Keeping, keeping_now, keeping_of, keepings, retention_end
 from lineage.ending import target_ids
 from lineage.fold import pending_because
 from lineage.rehearsal import Delivery, Rehearsal
@@ -166,8 +166,8 @@ def _retained(_r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date)
     items = _items(s, row, category)
     kept = [i for i in items if i.use is Use.KEPT]
     so = bool(items) and (len(kept) == len(items) or all(_legal(s, i) or i.use is Use.KEPT for i in items))
-    active = keepings(s, "erasure" if s.erased_at else "retention", s.today)
-    reasons = [i for x in items if (k := keeping_of(s, x, active, s.today)) for i in k.reasons]
+    known: dict[str, list[Keeping]] = {}
+    reasons = [i for x in items if (k := keeping_now(s, x, known, s.today)) for i in k.reasons]
     return so, [*reasons, *_why(s, items)], _describe(s, items)
 
 
@@ -184,7 +184,7 @@ def _restricted(_r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.dat
 
 def _suppressed(_r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
     channel, scope = row.get("channel"), row.get("scope")
-    lists = {x.system for x in s.policy.suppression if x.system}
+    lists = {x.system for x in s.policy.suppression if x.system and x.keeps != "tag"}
     found = []
     for d in s.do_not_use:
         if row.target in lists:
@@ -423,13 +423,12 @@ def _named_end(r: Rehearsal, s: Subject, row: Row, category: str) -> dt.date | N
         at = r.played.at[row.step or ""]
         return max((q.until for q in s.quarantine if q.at == at and q.until), default=None)
     ends: list[dt.date | None] = []
-    right = "erasure" if s.erased_at is not None else "retention"
-    active = keepings(s, right, s.today)
+    known: dict[str, list[Keeping]] = {}
     items = _items(s, row, category) if row.target else [i for i in s.live() if i.use is Use.KEPT]
     if row.outcome == "held":
         items = [i for i in items if i.use is Use.ORDINARY and not _legal(s, i)] or items
     for item in items:
-        kept = keeping_of(s, item, active, s.today)
+        kept = keeping_now(s, item, known, s.today)
         if item.use is Use.KEPT:
             if row.outcome == "pending" and kept is not None and kept.statutory:
                 continue
@@ -439,7 +438,7 @@ def _named_end(r: Rehearsal, s: Subject, row: Row, category: str) -> dt.date | N
             if kept is not None and end is not None:
                 end = None if kept.until is None else max(end, kept.until)
             ends.append(end)
-    by_law = [k.until for i in items if _legal(s, i) and (k := keeping_of(s, i, active, s.today)) and k.until]
+    by_law = [k.until for i in items if _legal(s, i) and (k := keeping_now(s, i, known, s.today)) and k.until]
     if row.outcome == "retained" and by_law:
         return max(by_law)
     if not ends or None in ends:

@@ -128,7 +128,8 @@ def usable(s: Subject, activity: Activity) -> list[Item]:
     own = [i for i in s.live() if i.activity == activity.name]
     if all(i.use is Use.ORDINARY for i in own):
         return own
-    active = [k for k in keepings(s, "erasure" if s.erased_at is not None else "retention", s.today)
+    asked = s.erased_at is not None or any(i.asked for i in own)
+    active = [k for k in keepings(s, "erasure" if asked else "retention", s.today)
               if activity.legal or k.hold.activities is not None]  # fmt: skip
     return [i for i in own if i.use is Use.ORDINARY or any(covers(s, k, i) for k in active)]
 
@@ -206,7 +207,7 @@ def use(s: Subject, q: Question) -> Answer:
 def read(s: Subject, q: Question) -> Answer:
     """May a reader look at what a target holds?"""
     policy = s.policy
-    listed = [x for x in policy.suppression if x.system == q.target]
+    listed = [x for x in policy.suppression if x.system == q.target and x.keeps != "tag"]
     readers = [x for x in policy.suppression if x.reader]
     if listed:
         ok = any(x.reader == q.reader for x in readers)

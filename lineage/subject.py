@@ -44,6 +44,8 @@ class Item:
     why: Reasons = ()
     command: str = ""
     claimed: bool = False
+    asked: str = ""
+    """The case of an erasure of a part that waits for it."""
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -179,6 +181,11 @@ class Case:
     """Whether a person has extended the time for the answer, with a reason (GDPR art. 12(3))."""
     body: dict[str, object] = field(default_factory=dict)
 
+    @property
+    def in_part(self) -> bool:
+        """Tell whether the request names activities or categories, and so not all that is held."""
+        return bool(self.scope or self.of)
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -213,6 +220,8 @@ class Change:
     category: str
     activity: str
     reasons: Reasons
+    first: int = 0
+    """When the target had got what is erased."""
 
 
 @dataclass(slots=True)
