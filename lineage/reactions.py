@@ -75,7 +75,9 @@ class Reactions:
                     reached = not recipient.reached_by or shape.type in recipient.reached_by
                     edges += reached and bool(held)
         objects = fields.get("objects_to_marketing") is True and policy.soft_opt_in is not None
-        refused = objects or "born" in fields or "?" in body.terms or fields.get("secure") is False or not kinds
+        required = {c.id for c in policy.categories.values() if c.required}
+        lacking = any(g.on == "required" and g.event == shape.type and required - categories for g in policy.guards)
+        refused = objects or lacking or "born" in fields or "?" in body.terms or fields.get("secure") is False or not kinds
         return Reaction(refused or shape.type.startswith(_AT_ONCE), self._anchors[policy.id].get(shape.type), edges)
 
 
