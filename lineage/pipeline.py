@@ -142,7 +142,8 @@ class Pipeline:
                 rows = self._route(tagged, rows, stones, batch, record, taken)
             if not rows.keys or not self.reactions.relevant(tagged):
                 taken.dropped += 1
-                if not rows.keys and self.reactions.relevant(tagged):
+                # One that came too late for an erased person is no bad event: nothing of it is kept, not even sealed.
+                if not plain.keys and self.reactions.relevant(tagged):
                     batch.dead_letters.append(self.dead_letter(record, "the event carries data but no identifier", now))
                     taken.dead += 1
                 continue
@@ -206,7 +207,7 @@ class Pipeline:
             moved = self._moved(tagged, first, record, hops)
             later = self.store.tombstones(moved.keys)
             if not later:
-                if spec.act or self.store.known([s.next for k, s in stones.items() if k in rows.keys]):
+                if spec.act or self._begun(set(moved.keys) - set(rows.keys), tagged.at, batch):
                     return self._succeed(tagged, moved, batch)
                 break
             rows, stones = moved, later
@@ -249,6 +250,14 @@ class Pipeline:
         moved = self.writer.rows(tagged, record.partition << 40 | record.offset, successor)
         self._known.update({k: w for k, (_, w) in self.store.known(moved.keys).items()})
         return moved
+
+    def _begun(self, keys: set[Key], at: int, batch: Batch) -> bool:
+        """Tell whether the data subject of the keys had done something by then: what others report begins nobody."""
+        times = [o.at for o in batch.observations if o.key in keys]
+        known = self.store.known(keys)
+        if known:
+            times += [o.at for o in self.store.facts(known).observations]
+        return min(times, default=at + 1) <= at
 
     def _succeed(self, tagged: Tagged, moved: Rows, batch: Batch) -> Rows:
         """Let a new data subject begin, if this is the first that the person does after the erasure."""
