@@ -41,6 +41,7 @@ AVRO = "application/vnd.lineage.avro"
 _EVENTS_MAX = 10_000
 _BODY_BYTES_MAX = 16 * 1024 * 1024
 _WAIT_SECONDS_MAX = 30.0
+_CAUGHT_UP_SECONDS_MAX = 5.0
 OPEN = frozenset({"/health"})
 
 
@@ -67,7 +68,9 @@ class Token:
         if scope["type"] == "http" and scope["path"] not in OPEN:
             given = dict(scope["headers"]).get(b"authorization", b"")
             if not hmac.compare_digest(given, self._expected):
-                refused = problem(401, "a token is needed", "send the header Authorization: Bearer TOKEN; the first start printed it")
+                refused = problem(
+                    401, "a token is needed", "send the header Authorization: Bearer TOKEN; the first start printed it"
+                )
                 await refused(scope, receive, send)
                 return
         await self._app(scope, receive, send)
@@ -160,16 +163,11 @@ class Api:
             **{k: str(body[k]) for k in known if body.get(k) is not None},  # type: ignore[arg-type]
         )  # fmt: skip
         identifier, controller = _identifier(body), str(body["controller"])
-        # Events that were acknowledged before the request are in the graph before it is decided.
-        await self._drained()
+        # Events that were acknowledged before the request are in the graph before it is decided. Where they take
+        # long, the request is not kept waiting: what comes after it is treated as late.
+        await self._intake.caught_up(_CAUGHT_UP_SECONDS_MAX)
         await self._agents.ask("requests", lambda: self._pipeline.request(controller, identifier, filed))
         return reply(await self._case(case), 202)
-
-    async def _drained(self) -> None:
-        while await self._desk.do(self._store.journal_depth):
-            self._intake.arrived.set()
-            await self._desk.do(lambda: None)
-            await _moment()
 
     async def _case(self, id_: str) -> dict[str, Any]:
         row = await self._desk.do(lambda: self._store.case(id_))
@@ -187,7 +185,9 @@ class Api:
         """List the cases, by controller and state."""
         q = request.query_params
         rows = await self._desk.do(lambda: self._store.cases(q.get("controller"), q.get("state")))
-        return reply([{"case": r.id, "controller": r.controller, "right": r.right, "received": r.opened, "state": r.state} for r in rows])
+        return reply(
+            [{"case": r.id, "controller": r.controller, "right": r.right, "received": r.opened, "state": r.state} for r in rows]
+        )
 
     async def decisions(self, request: Request) -> Response:
         """Take a decision of a person at the controller about a case."""
@@ -215,7 +215,9 @@ class Api:
         """Tell what is held of a person: where, for what, since when, until when, and who got it."""
         body = await _object(request, "controller", "identifier")
         identifier = _identifier(body)
-        return reply(await self._desk.do(lambda: views.lineage_of(self._pipeline, body["controller"], identifier, int(time.time()))))
+        return reply(
+            await self._desk.do(lambda: views.lineage_of(self._pipeline, body["controller"], identifier, int(time.time())))
+        )
 
     async def plan(self, request: Request) -> Response:
         """Tell what a request would do on a day, without doing it."""
@@ -273,7 +275,9 @@ class Api:
 
     async def health(self, _request: Request) -> Response:
         """Say whether events are taken, and how many wait."""
-        return reply({"status": "ok" if self._intake.open else "stopping", "waiting": self._intake.depth})
+        trouble = self._agents.feed.trouble
+        status = "stopping" if not self._intake.open else "waiting" if trouble else "ok"
+        return reply({"status": status, "waiting": self._intake.depth, **({"because": trouble} if trouble else {})})
 
     async def metrics(self, _request: Request) -> Response:
         """Give the figures in Prometheus' format."""
@@ -300,13 +304,9 @@ class Api:
     def app(self) -> Starlette:
         """Make the ASGI app."""
         handlers: Any = {Exception: answer, LineageError: answer, schemas.InvalidEvent: answer, 404: answer, 405: answer}
-        return Starlette(routes=self.routes(), exception_handlers=handlers, middleware=[Middleware(Token, token=self._engine.token)])
-
-
-async def _moment() -> None:
-    import asyncio  # noqa: PLC0415
-
-    await asyncio.sleep(0.01)
+        return Starlette(
+            routes=self.routes(), exception_handlers=handlers, middleware=[Middleware(Token, token=self._engine.token)]
+        )
 
 
 def _events(body: bytes, kind: str) -> list[tuple[Any, str]]:

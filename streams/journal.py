@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 
 from lineage.errors import StoreUnavailable
+from lineage.sqlite_journal import JOURNAL
 from lineage.sqlite_store import SQLiteStore
 from streams.desk import Desk
 
@@ -19,7 +20,10 @@ class Intake:
     """The door of the journal."""
 
     def __init__(self, store: SQLiteStore, desk: Desk, flush_ms: int, events_max: int) -> None:
-        """Gather for `flush_ms` milliseconds; refuse events while more than `events_max` wait to be consumed."""
+        """Gather for `flush_ms` milliseconds; refuse events while more than `events_max` wait to be consumed.
+
+        The desk is the journal's own: a sender does not wait for the facts of a batch that is being written.
+        """
         self._store, self._desk = store, desk
         self._pause, self._events_max = flush_ms / 1000, events_max
         self._waiting: list[tuple[Sequence[bytes], asyncio.Future[range]]] = []
@@ -27,6 +31,10 @@ class Intake:
         self.arrived = asyncio.Event()
         self.open = True
         self.depth = store.journal_depth()
+        topic, partition = JOURNAL
+        self._position = store.positions(topic).get(partition, 0)
+        self._end = self._position + self.depth
+        self._readers: list[tuple[int, asyncio.Future[None]]] = []
 
     async def take(self, values: Sequence[bytes]) -> range:
         """Give the offsets of the events once they are durable; raise `StoreUnavailable` if they cannot be taken now."""
@@ -56,6 +64,7 @@ class Intake:
                 if not done.done():
                     done.set_exception(error)
             return
+        self._end = offsets.stop
         first = offsets.start
         for part, done in group:
             if not done.done():
@@ -63,6 +72,24 @@ class Intake:
             first += len(part)
         self.arrived.set()
 
-    def consumed(self, count: int) -> None:
-        """Make room for as many events."""
-        self.depth = max(0, self.depth - count)
+    def consumed(self, position: int) -> None:
+        """Make room: the facts of all events before `position` are written."""
+        self.depth -= position - self._position
+        self._position = position
+        waiting = [r for r in self._readers if r[0] > position]
+        for end, done in self._readers:
+            if end <= position and not done.done():
+                done.set_result(None)
+        self._readers = waiting
+
+    async def caught_up(self, seconds_max: float) -> bool:
+        """Wait until all that has been acknowledged so far is in the graph; False if that takes too long."""
+        if self._position >= self._end:
+            return True
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._readers.append((self._end, done))
+        try:
+            await asyncio.wait_for(done, seconds_max)
+        except TimeoutError:
+            return False
+        return True

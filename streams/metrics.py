@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from streams.app import Figures
+from streams.feed import Figures
 
 
 def exposition(figures: Figures, counts: Mapping[str, int], waiting: int) -> bytes:
@@ -19,6 +19,7 @@ def exposition(figures: Figures, counts: Mapping[str, int], waiting: int) -> byt
         ("lineage_rows", "Rows written", figures.rows),
         ("lineage_edges", "Logical edges that the events touched", figures.edges),
         ("lineage_retries", "Batches that had to be tried again", figures.retries),
+        ("lineage_failures", "Internal errors that were worked around", figures.failures),
     ):
         Counter(name, text, registry=registry).inc(value)
     Gauge("lineage_journal_waiting", "Events that wait in the journal", registry=registry).set(waiting)

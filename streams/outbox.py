@@ -7,6 +7,7 @@ due again after a while, at least once a day, and people are warned when it has 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import hashlib
 import hmac
@@ -27,6 +28,7 @@ from streams.wiring import Engine
 DAY = 86_400
 _FIRST_SECONDS = 2
 _NEAR_DAYS = 7
+_LOOK_SECONDS = 0.2
 _log = logging.getLogger("lineage.outbox")
 
 
@@ -42,15 +44,21 @@ class Outbox:
     def __init__(self, engine: Engine, desk: Desk) -> None:
         """Take the shared parts."""
         self._engine, self._desk = engine, desk
+        self._closed = asyncio.Event()
+
+    def close(self) -> None:
+        """Let go of the targets that wait: the process stops."""
+        self._closed.set()
 
     async def fetch(self, controller: str, target: str, most: int, wait_seconds: float) -> list[dict[str, Any]]:
         """Give the commands that are due for a target; wait for some if there are none."""
         until = time.monotonic() + wait_seconds
         while True:
             found = await self._desk.do(lambda: self.take(controller, target, int(time.time()), most))
-            if found or time.monotonic() >= until:
+            if found or time.monotonic() >= until or self._closed.is_set():
                 return found
-            await asyncio.sleep(0.2)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closed.wait(), _LOOK_SECONDS)
 
     def take(self, controller: str | None, target: str | None, now: int, most: int) -> list[dict[str, Any]]:
         """Take due commands, and let each be due again later: a target that dies with one gets it once more."""
@@ -98,7 +106,7 @@ def signature(secret: str, body: bytes) -> str:
     return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
-class Webhooks(Service):
+class Webhooks(Service):  # type: ignore[misc]
     """Sends commands to the targets that have an address in the settings (`webhooks`, by target)."""
 
     def __init__(self, engine: Engine, desk: Desk, outbox: Outbox) -> None:
@@ -111,7 +119,7 @@ class Webhooks(Service):
             for target, where in (told.get("webhooks") or {}).items()
         ]
 
-    @Service.task
+    @Service.task  # type: ignore[untyped-decorator]
     async def _run(self) -> None:
         if not self.targets:
             return

@@ -6,6 +6,8 @@ import asyncio
 import logging
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -19,25 +21,31 @@ from streams.journal import Intake
 from streams.outbox import Outbox, Webhooks
 from streams.settings import Settings
 
+_STOP_SECONDS_MAX = 10
+"""So long a call that is under way may take after the signal to stop."""
+
 
 class Server(uvicorn.Server):
     """A server whose signals are ours."""
 
-    def install_signal_handlers(self) -> None:
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
         """Leave the signals to `serve`."""
+        yield
 
 
 async def serve(told: Settings, ready: asyncio.Event | None = None) -> None:
     """Run until a signal comes; then take no more events, write those that wait, and close the file."""
     engine = wiring.engine(told)
-    desk = Desk()
+    desk, door = Desk(), Desk()
     try:
-        intake = Intake(engine.store, desk, told.flush_ms, told.journal_events_max)
+        intake = Intake(engine.store, door, told.flush_ms, told.journal_events_max)
         agents = Agents(engine, desk, intake)
         outbox = Outbox(engine, desk)
         webhooks = Webhooks(engine, desk, outbox)
         api = Api(engine, desk, intake, agents, outbox)
-        config = uvicorn.Config(api.app(), host=told.host, port=told.port, log_level="warning", access_log=False, lifespan="off")
+        config = uvicorn.Config(api.app(), host=told.host, port=told.port, log_level="warning", access_log=False, lifespan="off",
+                                timeout_graceful_shutdown=_STOP_SECONDS_MAX)  # fmt: skip
         server = Server(config)
         stop = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
@@ -51,15 +59,17 @@ async def serve(told: Settings, ready: asyncio.Event | None = None) -> None:
             _announce(told, engine)
             if ready is not None:
                 ready.set()
-            await stop.wait()
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({stopping, listening}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
         intake.open = False
+        outbox.close()
         server.should_exit = True
         await listening
         await webhooks.stop()
-        while await agents.feed.step():
-            pass
         await agents.stop()
     finally:
+        door.close()
         desk.close()
         engine.store.checkpoint()
         engine.close()

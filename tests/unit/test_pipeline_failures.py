@@ -80,3 +80,16 @@ def test_the_graph_does_not_depend_on_how_events_are_split_into_batches(size: in
     whole = Shop()
     whole.take(*reversed(events), now="2024-03-10")
     assert shop.store.digest() == whole.store.digest()
+
+
+def test_an_event_from_before_an_erasure_leaves_no_dead_letter() -> None:
+    shop = Shop()
+    shop.take(shop.event("newsletter.subscribed", "2024-03-01", channel="email", express=True, data={"email": "buyer@example.org"}),
+              now="2024-03-02")  # fmt: skip
+    shop.request("erasure", "2024-03-03", via="email")
+    shop.acknowledge_all("2024-03-03")
+    assert shop.store.counts()["identifiers"] == 0, "the graph has not forgotten the person"
+    shop.take(shop.event("newsletter.subscribed", "2024-03-01", channel="sms", express=True, data={"email": "buyer@example.org"}),
+              now="2024-03-05")  # fmt: skip
+    assert shop.store.dead_letters() == []
+    assert shop.store.counts()["identifiers"] == 0
