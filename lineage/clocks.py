@@ -211,6 +211,14 @@ def keeping_of(s: Subject, item: Item, active: Sequence[Keeping], today: dt.date
     return Kept(s.cite(*ids, *_why_held(s, item)), until, statutory, claim is not None)
 
 
+def keeping_now(s: Subject, item: Item, known: dict[str, list[Keeping]], today: dt.date) -> Kept | None:
+    """Give what keeps an item that is no longer in ordinary use; `known` spares asking for the holds again."""
+    right = "erasure" if s.erased_at is not None or item.asked else "retention"
+    if right not in known:
+        known[right] = keepings(s, right, today)
+    return keeping_of(s, item, known[right], today)
+
+
 def _claim(s: Subject, item: Item, today: dt.date) -> Kept | None:
     """Give a legal claim or a court's order that needs the item (GDPR art. 17(3)(e), 18(1)(c))."""
     policy = s.policy

@@ -10,7 +10,9 @@ import datetime as dt
 from dataclasses import dataclass
 
 from lineage.calendar import Duration
-from lineage.clocks import FOREVER, Keeping, clock_end, closed_on, keeping_of, keepings, last_day, matter_kind, retention_end, retention_end
+from lineage.clocks import (
+    FOREVER, Keeping, clock_end, closed_on, keeping_now, keeping_of, keepings, last_day, matter_kind, retention_end,
+)  # fmt: skip
 from lineage.ending import acknowledge, distrust, end, issue, target_ids, why
 from lineage.events import take
 from lineage.policy import Role
@@ -136,20 +138,20 @@ def _pending(s: Subject, today: dt.date) -> None:
     kept = [i for i in s.items.values() if i.use is Use.KEPT]
     if not kept:
         return
-    right = "erasure" if s.erased_at is not None else "retention"
-    active = keepings(s, right, today)
-    ending = []
+    known: dict[str, list[Keeping]] = {}
+    ending: dict[str, list[Item]] = {}
     for item in kept:
         if any(r.waits and r.covers(item) for r in s.restrictions):
             continue
-        keeping = keeping_of(s, item, active, today)
+        keeping = keeping_now(s, item, known, today)
         if keeping is None:
-            ending.append(item)
+            ending.setdefault(s.erasure or item.asked, []).append(item)
         else:
             item.why = keeping.reasons
-    case = s.cases.get(s.erasure)
-    ids = case.reasons if case is not None else ()
-    end(s, ending, {i.key: why(s, i, *ids, *i.why) for i in ending}, s.erasure)
+    for case_id, items in ending.items():
+        case = s.cases.get(case_id)
+        ids = case.reasons if case is not None else ()
+        end(s, items, {i.key: why(s, i, *ids, *i.why) for i in items}, case_id)
 
 
 def _expiring(s: Subject, today: dt.date) -> None:
@@ -265,7 +267,7 @@ def pending_because(s: Subject, case_id: str) -> tuple[str, ...]:
     if case.right == "erasure":
         active = keepings(s, "erasure", s.today)
         for item in s.live():
-            if item.use is Use.KEPT:
+            if item.use is Use.KEPT and (not case.in_part or item.asked == case_id):
                 kept = keeping_of(s, item, active, s.today)
                 waits = [r for r in s.restrictions if r.waits and r.covers(item)]
                 if waits or (kept is not None and (not kept.statutory or kept.until is None)):
@@ -311,17 +313,16 @@ def next_due(s: Subject) -> dt.date | None:
     today = s.today
     one = dt.timedelta(days=1)
     ends: list[dt.date | None] = [d.until for d in s.do_not_use] + [q.until for q in s.quarantine]
-    right = "erasure" if s.erased_at is not None else "retention"
     active: dict[str, list[Keeping]] = {}
     for item in s.items.values():
         if item.use is Use.ORDINARY:
             last = last_day(s, item)
             if last is not None and last < today:
-                kept = keeping_of(s, item, active.setdefault("r", keepings(s, "retention", today)), today)
+                kept = keeping_of(s, item, active.setdefault("retention", keepings(s, "retention", today)), today)
                 last = kept.until if kept else last
             ends.append(last)
         elif item.use is Use.KEPT:
-            kept = keeping_of(s, item, active.setdefault("k", keepings(s, right, today)), today)
+            kept = keeping_now(s, item, active, today)
             ends.append(kept.until if kept else None)
     blocked = [c for c in s.cases.values() if c.right == "rectification" and c.waits]
     if blocked:

@@ -100,7 +100,34 @@ def carry_out(s: Subject, case: Case) -> None:
     s.note("informed", (*case.reasons, *channel, *told, "param:answer_deadline"), about=case.right, case=case.id)
 
 
+def _erasure_in_part(s: Subject, case: Case) -> None:
+    """Erase the activities or the categories that the request names; the person stays, and so does the rest."""
+    named = [a for scope in case.scope for a in marketing_of(s, scope)]
+    ids = (*case.reasons, *via_ids(s, case.via, "erasure"))
+    ending: list[Item] = []
+    active = keepings(s, "erasure", s.today)
+    for item in list(s.live()):
+        if (named and item.activity not in {a.name for a in named}) or (case.of and item.category not in case.of):
+            continue
+        kept = keeping_of(s, item, active, s.today)
+        waits = [r for r in s.restrictions if r.waits and r.covers(item)]
+        if waits or kept is not None:
+            item.use, item.asked = Use.KEPT, case.id
+            item.why = s.cite(*waits[0].reasons) if waits else kept.reasons if kept else ()
+        else:
+            ending.append(item)
+    end(s, ending, {i.key: why(s, i, *ids) for i in ending}, case.id)
+    for activity in () if case.of else named:
+        s.grants = [g for g in s.grants if g.activity != activity.name]
+        if activity.marketing:
+            s.objected[activity.name] = s.cite(*ids)
+            suppress(s, ids, case.id, activity=activity.name, scope=activity.name)
+
+
 def _erasure(s: Subject, case: Case) -> None:
+    if case.in_part:
+        _erasure_in_part(s, case)
+        return
     first = s.erased_at is None
     s.erased_at, s.erasure = s.now, case.id
     s.restrictions = [r for r in s.restrictions if r.waits]
