@@ -20,7 +20,7 @@ from lineage.holding import (
 )
 from lineage.policy import Activity, Basis, EventKind, Ids, Policy, Role
 from lineage.rights import CHANNEL_TERM, end_activity, object_to, suppress, withdraw_channel
-from lineage.subject import Grant, Item, Matter, Quarantine, Subject, Use
+from lineage.subject import Change, Grant, Item, Matter, Quarantine, Subject, Use
 
 if TYPE_CHECKING:
     from lineage.fold import Event
@@ -591,10 +591,10 @@ def _breach(s: Subject, e: Happening) -> None:
     ids = s.cite(*(g.id for g in s.policy.guards if g.on == "breach"), *target_ids(s, by), "gdpr:33")
     since, until = _date(e.fields.get("since")), _date(e.fields.get("until"))
     zone = s.policy.zone
-    held = [i for i in s.items.values() if since is None or s.today >= since]
-    gone = [c for c in s.changes if c.kind == "erased" and since is not None and zone.day(c.at) >= since]
+    places: list[Item | Change] = [i for i in s.items.values() if since is None or s.today >= since]
+    places += [c for c in s.changes if c.kind == "erased" and since is not None and zone.day(c.at) >= since]
     touched = [
-        x for x in (*held, *gone)
+        x for x in places
         if x.target == by and (not e.categories or x.category in e.categories) and (until is None or zone.day(x.first) <= until)
     ]  # fmt: skip
     if touched:
