@@ -152,8 +152,8 @@ def outcomes(s: Subject, case: str) -> list[dict[str, object]]:
         for category, reasons in command.why.items():
             found.append({"target": command.target, "category": category, "command": command.kind, "outcome": outcome,
                           "because": reasons, "issued": command.issued, "acknowledged": command.acknowledged})  # fmt: skip
-    if case == s.erasure:
-        found += keepings_of_case(s)
+    if case == s.erasure or (s.cases[case].right == "erasure" and s.cases[case].in_part):
+        found += keepings_of_case(s, case)
     return found
 
 

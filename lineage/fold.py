@@ -278,12 +278,13 @@ def pending_because(s: Subject, case_id: str) -> tuple[str, ...]:
     return s.cite(*found)
 
 
-def keepings_of_case(s: Subject) -> list[dict[str, object]]:
+def keepings_of_case(s: Subject, case_id: str) -> list[dict[str, object]]:
     """List what is kept after an erasure, per target and category, with the reason and the last day."""
     active = keepings(s, "erasure", s.today)
     found: dict[tuple[str, str], dict[str, object]] = {}
     for item in s.live():
-        kept = keeping_of(s, item, active, s.today) if item.use is Use.KEPT else None
+        mine = item.use is Use.KEPT and (not s.cases[case_id].in_part or item.asked == case_id)
+        kept = keeping_of(s, item, active, s.today) if mine else None
         if kept is not None:
             until = kept.until.isoformat() if kept.until else None
             found[item.target, item.category] = {"target": item.target, "category": item.category, "outcome": "retained",
@@ -298,7 +299,7 @@ def _cases(s: Subject) -> None:
             case.done = True
             ids = dict.fromkeys(i for n in s.notes if n.case == case.id for i in n.reasons)
             s.note("informed", (*case.reasons, *ids, "param:answer_deadline"), about="closed", case=case.id)
-            if case.right == "erasure" and not s.items:
+            if case.right == "erasure" and not case.in_part and not s.items:
                 s.changes.append(Change(s.now, "key_destroyed", "", "", "", case.reasons))
         elif open_:
             case.done = False
