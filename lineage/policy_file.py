@@ -339,5 +339,5 @@ def load(controller: str, settings: Mapping[str, Any] | None = None, root: Path 
 
 
 def controllers(root: Path = POLICIES) -> list[str]:
-    """Name the controllers that have a policy file, in order."""
-    return sorted(p.stem for p in root.glob("*.yaml") if p.stem != "statutory")
+    """Name the controllers that have a policy file, in order; parameters and settings lie beside them."""
+    return sorted(p.stem for p in root.glob("*.yaml") if p.stem.partition(".")[0] not in ("statutory", "settings"))
