@@ -61,7 +61,7 @@ class World:
             self.port = int(probe.getsockname()[1])
         self.environment = {
             **os.environ, "LINEAGE_DATA": str(self.data), "LINEAGE_PORT": str(self.port), "LINEAGE_HOST": "127.0.0.1",
-            "LINEAGE_SETTINGS": str(SETTINGS) if SETTINGS.exists() else "", "LINEAGE_TOKEN": _TOKEN,
+            "LINEAGE_SETTINGS": str(SETTINGS), "LINEAGE_TOKEN": _TOKEN,
         }  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -251,7 +251,7 @@ def show_certificate(certificate: dict[str, Any]) -> None:
 async def story(world: World) -> bool:
     """Tell it from the first event to the proof; give whether everything is proven."""
     now = int(time.time())
-    settings = policy_file.read(SETTINGS) if SETTINGS.exists() else {}
+    settings = policy_file.read(SETTINGS)
     policies = {c: policy_file.load(c, settings.get(c)) for c in CONTROLLERS}
     told = deeds(policies, now)
     person = customers()[0]
@@ -264,6 +264,8 @@ async def story(world: World) -> bool:
     tasks = [asyncio.create_task(s.serve(api, _SLOW.get(s.target, 0.0))) for s in services]
     try:
         await compare(world, services)
+        swept = sum(s.carried_out for s in services)
+        out.print(f"  [green]✓[/] {swept} erase commands carried out already that nobody asked for: their retention had run out")
         closed = await _erase(world, person)
     finally:
         for task in tasks:

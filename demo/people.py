@@ -149,9 +149,8 @@ def _life(shop: Shop, c: Customer, now: int, dice: random.Random) -> Iterator[De
             yield shop.event(c, start + 22 * DAY + 300 + 60 * n, "cookie.page_viewed", cookie=c.cookie, logged_in=True)
     if "account" in bases and (c.number == 0 or dice.random() < 0.6):
         yield shop.event(c, start + 40 * DAY, "account.created", account=f"{key}-A-{c.number}")
-    for n in range(1 if c.number == 0 else dice.randrange(1, 4)):
-        at = now - (60 - 18 * n) * DAY if c.number == 0 else now - dice.randrange(8, 100) * DAY
-        yield from shop.order(c, at, f"{key}-{20_410 + 10 * c.number + n}", delivered=c.number % 7 != 3)
+    at = now - (60 if c.number == 0 else dice.randrange(8, 100)) * DAY
+    yield from shop.order(c, at, f"{key}-{20_410 + c.number}", delivered=c.number % 7 != 3)
     if "support" in bases:
         ref, at = f"{key}-CASE-{c.number}", now - dice.randrange(12, 40) * DAY
         yield shop.event(c, at, "support.opened", matter=ref, via="email")
