@@ -67,6 +67,7 @@ def happening(s: Subject, event: Event) -> Happening:
         frozenset(by_term[t] for t in terms if t in by_term),
         frozenset(t for t in terms if t not in by_term),
         fields, {}, kinds, needs_kind and not kinds, event.matter, event.about, event.device_only,
+        occurred=event.occurred,
     )
 
 
@@ -130,13 +131,16 @@ def _refused(s: Subject, e: Happening) -> bool:
 
 
 def _remember(s: Subject, e: Happening) -> None:
-    s.happened.append((e.at, e.type, e.matter))
+    at = e.occurred or e.at
+    s.happened.append((at, e.type, e.matter))
     for ref in (e.matter, e.about):
         if not ref or ref.startswith("device:"):
             continue
         matter = s.matters.setdefault(ref, Matter(ref.partition(":")[0], ref))
         if ref == e.matter:
-            matter.events.append((e.at, e.type, e.fields))
+            matter.events.append((at, e.type, e.fields))
+            if e.occurred:
+                matter.events.sort(key=lambda known: known[0])
     if e.type == "account.created":
         s.had_account = True
 

@@ -31,6 +31,8 @@ class Event:
     matter: str = ""
     about: str = ""
     device_only: bool = False
+    occurred: int = 0
+    """When it happened, where it is taken later than that (it came after the erasure); clocks run from then."""
 
 
 @dataclass(frozen=True, slots=True)

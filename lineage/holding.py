@@ -32,6 +32,8 @@ class Happening:
     matter: str = ""
     about: str = ""
     device_only: bool = False
+    occurred: int = 0
+    """When it happened, if not at `at`."""
     closed: frozenset[str] = frozenset()
     """Activities that may take nothing of it: a child's, without the parent's consent."""
 

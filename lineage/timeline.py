@@ -31,7 +31,7 @@ def event_of(row: Observation, shape: Shape, body: ShapeBody, *, device_only: bo
     about = f"{body.about}:{row.about}" if row.about else ""
     late = next((int(str(v)) for k, v in body.fields if k == LATE), None)
     at = row.at if late is None else max(row.at, late)
-    return Event(at, shape.type, body.terms, body.fields, matter, about, device_only)
+    return Event(at, shape.type, body.terms, body.fields, matter, about, device_only, row.at if at != row.at else 0)
 
 
 def write_entry(key: int, id_: str, entry: Request | Decision | Receipt | Succession) -> EntryRow:
@@ -50,16 +50,16 @@ def read_entry(row: EntryRow) -> Request | Decision | Receipt | Succession:
 def entries(facts: Facts, shapes: Mapping[int, Shape], bodies: Mapping[int, ShapeBody]) -> list[Entry]:
     """Give all entries of a data subject, in order."""
     devices = {i.key for i in facts.identifiers if i.kind == "cookie"}
-    found: list[tuple[tuple[int, int, str, str, str], Entry]] = []
+    found: list[tuple[tuple[int, int, int, str, str, str], Entry]] = []
     for row in facts.observations:
         body, shape = bodies[row.shape], shapes[row.shape]
         event = event_of(row, shape, body, device_only=row.key in devices)
         rank = 0 if event.at == row.at else _LAST
-        found.append(((event.at, rank, shape.type, shape.body, f"{event.matter}{event.about}"), event))
+        found.append(((event.at, rank, event.occurred, shape.type, shape.body, f"{event.matter}{event.about}"), event))
     for line in facts.entries:
         if line.kind not in KINDS:
             continue
         entry = read_entry(line)
-        found.append(((entry.at, _RANK[type(entry)], line.id, "", ""), entry))
+        found.append(((entry.at, _RANK[type(entry)], 0, line.id, "", ""), entry))
     found.sort(key=lambda pair: pair[0])
     return [entry for _, entry in found]
