@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -14,6 +16,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from lineage.policy import Policy
+from lineage.policy_check import Finding
 from lineage.rehearsal import Result
 from lineage.scenario import Scenario
 from streams.views import Affected, Holding, Lineage, Plan
@@ -205,13 +208,14 @@ def print_register(controller: str, rows: Sequence[Mapping[str, Any]]) -> None:
     out.print(table)
 
 
-def print_findings(rows: Sequence[tuple[Any, bool]], errors: int) -> None:
+def print_findings(rows: Sequence[tuple[Finding, bool]], errors: int) -> None:
     """Print what a check found: file, line, rule, message."""
     out = console()
     for finding, fails in rows:
         word = "[red]error[/]" if fails else "[yellow]warning[/]"
-        where = f"{finding.file}:{finding.line}" if finding.line else str(finding.file)
-        out.print(f"{escape(where)}: {word}: {escape(finding.message)} ({escape(finding.rule)})", soft_wrap=True)
+        rule = f" ({finding.rule})" if finding.rule else ""
+        where = os.path.relpath(finding.file) if Path(finding.file).is_relative_to(Path.cwd()) else finding.file
+        out.print(f"{escape(where)}:{finding.line}: {word}: {escape(finding.message + rule)}", soft_wrap=True)
     warnings = len(rows) - errors
     out.print(f"[{'red' if errors else 'green'}]{errors} error{'s' * (errors != 1)}[/], {warnings} warning{'s' * (warnings != 1)}")
 
