@@ -52,6 +52,7 @@ def clean_replay(folder: Path, values: list[bytes]) -> tuple[str, dict]:
     pipeline = Pipeline(store, policies, kept.ring(), os.urandom)
     for n in range(0, len(values), 500):
         pipeline.ingest([Received("journal", 0, n + i, v) for i, v in enumerate(values[n : n + 500])], int(time.time()))
+    pipeline.tick(int(time.time()))
     return store.digest(), dict(store.counts())
 
 
@@ -76,6 +77,7 @@ def test_kill_9_at_random_moments_loses_nothing_and_doubles_nothing(tmp_path: Pa
     with running.client() as client:
         assert client.post("/v1/events", json=events[acknowledged : acknowledged + BATCH]).status_code == 202
     running.wait_until_drained()
+    threading.Event().wait(2.5)  # two beats of the timer: what the events made due has been carried out
     code, _ = running.stop()
     assert code == 0
     store = SQLiteStore.open(tmp_path / "data" / "lineage.sqlite", readonly=True)
