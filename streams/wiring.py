@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from lineage import policy_file
-from lineage.errors import NotFound, StoreInUse
+from lineage.errors import NotFound, PolicyError, StoreInUse
 from lineage.pipeline import Pipeline
+from lineage.policy import Policy
 from lineage.sqlite_store import SQLiteStore
 from streams import secrets, settings
 from streams.cli_open import Remote
@@ -36,7 +38,7 @@ def engine(told: Settings, *, readonly: bool = False) -> Engine:
     """Open everything; raise what is wrong with a policy, the settings, the secrets or the file."""
     names = policy_file.controllers(told.policies)
     per = told.per_controller()
-    policies = {c: policy_file.load(c, per.get(c), told.policies) for c in names}
+    policies = {c: _policy(told, c, per.get(c)) for c in names}
     if readonly and not told.file.exists():
         msg = f"{told.file}: there is no graph yet; start one with `lineage up`, or name the folder in LINEAGE_DATA"
         raise NotFound(msg)
@@ -52,6 +54,15 @@ def engine(told: Settings, *, readonly: bool = False) -> Engine:
         store.close()
         raise
     return Engine(told, store, pipeline, kept.token, kept.fresh)
+
+
+def _policy(told: Settings, controller: str, given: Mapping[str, Any] | None) -> Policy:
+    try:
+        return policy_file.load(controller, given, told.policies)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        what = f"lacks {error.args[0]}" if isinstance(error, KeyError) and error.args else "is not laid out as a policy"
+        msg = f"{told.policies / controller}.yaml: the file {what}; `lineage check` says more"
+        raise PolicyError(msg) from None
 
 
 @contextmanager
