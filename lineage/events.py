@@ -636,10 +636,12 @@ def _ends(s: Subject, e: Happening) -> None:
         if activity is not None and any(x.keeps == "tag" and x.activity == activity.name for x in s.policy.suppression):
             withdraw_channel(s, "email", "")
         elif activity is not None:
-            s.grants = [g for g in s.grants if g.activity != activity.name]
             ids = [r.id for r in s.policy.rights if r.right in ("withdrawal", "consent")
                    and (activity.name in r.ends or activity.name in r.scope or r.activities == "consent")]  # fmt: skip
-            end_activity(s, activity, s.cite(*ids, activity.id, "gdpr:7"), "")
+            whole = [a for r in s.policy.rights if r.right == "withdrawal" and activity.name in r.scope for a in r.ends]
+            for name in whole or [activity.name]:
+                s.grants = [g for g in s.grants if g.activity != name]
+                end_activity(s, s.policy.activities[name], s.cite(*ids, activity.id, "gdpr:7"), "")
             if activity.marketing == "direct":
                 s.soft_closed = s.cite(*ids, activity.id)
                 suppress(s, s.cite(*ids), "", activity=activity.name, scope=activity.name)
