@@ -25,7 +25,7 @@ Found = tuple[bool, Iterable[str], str]
 def check(r: Rehearsal, row: Row, day: dt.date) -> str | None:
     """Compare a row with what is; on the day after `until` the state must have ended."""
     ended = row.until is not None and day > row.until
-    s = r.subject(row.controller, row.person)
+    s = _whom(r, row)
     problems = []
     for category in row.categories or ("",):
         so, reasons, found = _JUDGES[row.outcome](r, s, row, category, day)
@@ -43,6 +43,15 @@ def check(r: Rehearsal, row: Row, day: dt.date) -> str | None:
     if row.foreseen and day == row.at and not ended:
         problems += _foreseen(r, s, row)
     return "; ".join(problems) or None
+
+
+def _whom(r: Rehearsal, row: Row) -> Subject:
+    """Give the state of the data subject that a row is about: whom the name means now, or whose the request was."""
+    case = r.played.cases.get(row.step or "")
+    s = r.subject(row.controller, row.person)
+    if case is None or case in s.cases:
+        return s
+    return next((x for x in r.lives(row.controller, row.person) if case in x.cases), s)
 
 
 def _last_use(r: Rehearsal, s: Subject, row: Row, category: str, day: dt.date, *, so: bool) -> bool:
@@ -284,6 +293,13 @@ def _verdicts(r: Rehearsal, s: Subject, row: Row, category: str) -> dict[str, li
     return found
 
 
+def _verdicts_of(r: Rehearsal, s: Subject, row: Row, category: str) -> dict[str, list[str]]:
+    """Give what became of a step: of an event that was about the data subject before the present one, too."""
+    found = _verdicts(r, s, row, category)
+    earlier = () if found else r.lives(row.controller, row.person)
+    return found or next((v for x in earlier if (v := _verdicts(r, x, row, category))), {})
+
+
 def _kinds(s: Subject) -> list[str]:
     return [k.id for k in s.policy.kinds.values() if k.base in ("survey",)]
 
@@ -293,7 +309,10 @@ def _judge_step(outcome: str) -> Callable[[Rehearsal, Subject, Row, str, dt.date
         loaded = r.played.loads.get(row.step or "")
         if outcome == "refused" and loaded is not None:
             return loaded.refused, loaded.rules, "the policy was accepted"
-        found = _verdicts(r, s, row, category)
+        if outcome == "allowed" and loaded is not None:
+            asking = s.cite(*(x.id for x in s.policy.retention.values() if x.needs_setting))
+            return not loaded.refused, asking, f"the policy was refused: {', '.join(loaded.rules)}"
+        found = _verdicts_of(r, s, row, category)
         so = outcome in found and not (outcome in ("blocked", "refused") and "allowed" in found)
         return so, found.get(outcome, ()), f"it was {', '.join(sorted(found)) or 'passed over'}"
 
@@ -301,7 +320,7 @@ def _judge_step(outcome: str) -> Callable[[Rehearsal, Subject, Row, str, dt.date
 
 
 def _quarantined(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
-    found = _verdicts(r, s, row, category)
+    found = _verdicts_of(r, s, row, category)
     if row.until is not None:
         at = r.played.at[row.step or ""]
         waiting = [q for q in s.quarantine if q.at == at]
@@ -361,7 +380,7 @@ def _closed(r: Rehearsal, s: Subject, row: Row, _category: str, _day: dt.date) -
 
 
 def _affected(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
-    found = _verdicts(r, s, row, category)
+    found = _verdicts_of(r, s, row, category)
     return "affected" in found, found.get("affected", ()), "not affected"
 
 

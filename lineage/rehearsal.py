@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -299,6 +299,16 @@ class Rehearsal:
         except NotFound:
             return Subject(policy)
         return self.pipeline.look((key,), controller, self.clock)
+
+    def lives(self, controller: str, person: str) -> Iterator[Subject]:
+        """Give the states of all data subjects whom the name has meant, one after each erasure, the latest first."""
+        kind, value = self.bearer(person)
+        keys = [self.pipeline.keys.key(controller, kind, value)[0]]
+        while self.store.tombstones((keys[-1],)):
+            keys.append(self.pipeline.keys.successor(controller, kind, value, len(keys))[0])
+        for key in reversed(keys):
+            if key in self.store.known((key,)):
+                yield self.pipeline.look((key,), controller, self.clock)
 
     def keys(self, controller: str, person: str) -> tuple[int, ...]:
         """Give the keys of all identifiers of a person."""
