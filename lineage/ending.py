@@ -62,13 +62,15 @@ def end(s: Subject, items: Iterable[Item], because: Mapping[tuple[str, str, str,
         item.use = Use.ENDING
         item.command = ""
     left = {(i.target, i.category) for i in s.live()}
+    left_for = {(i.target, i.category, i.activity) for i in s.live()}
     groups: dict[tuple[str, str, str], list[Item]] = {}
     for item in ended:
         kind, activity = _way(s, item)
         if not kind:
             s.items.pop(item.key, None)
             continue
-        if not activity and (item.target, item.category) in left:
+        still = (item.target, item.category, item.activity) in left_for if activity else (item.target, item.category) in left
+        if still:
             s.items.pop(item.key, None)
             s.changes.append(Change(s.now, "ended", item.target, item.category, item.activity, because[item.key]))
             continue
