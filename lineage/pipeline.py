@@ -456,11 +456,16 @@ class Pipeline:
                 lines.append(AuditRow(f"gap-{policy.id}-{policy.version}-{guard.id}", now, policy.id, "warned", body))
         self.store.write(Batch(audit=lines))
 
-    def tick(self, now: int, limit: int = 1000) -> int:
-        """Carry out what is due at `now`; repeated, it changes nothing more. Return how many data subjects were looked at."""
+    def tick(self, now: int, limit: int = 1000, *, go_on: Callable[[], bool] = lambda: True) -> int:
+        """Carry out what is due at `now`; repeated, it changes nothing more. Return how many data subjects were looked at.
+
+        It stops where `go_on` says no, so that much that is due at once can be done in slices.
+        """
         looked = 0
-        while due := self.store.due(now, limit):
+        while go_on() and (due := self.store.due(now, limit)):
             for key in due:
+                if not go_on():
+                    break
                 for bearer in self._bearers(key):
                     self.advance((bearer,), now)
                     if bearer != key:

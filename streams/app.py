@@ -67,7 +67,7 @@ class Agents:
         self._agent("requests", lambda call: call(), desk)
         self._agent("receipts", lambda call: call(), desk)
         self.feed = Feed(engine, desk, intake, self.ask, self.figures)
-        self.timer = Timer(engine, desk, self.figures)
+        self.timer = Timer(engine, desk, intake, self.figures)
 
     def _agent(self, name: str, work: Callable[[Any], Any], desk: Desk | None) -> None:
         channel = self.app.channel(maxsize=4)

@@ -17,17 +17,23 @@ from lineage.pipeline import Pipeline
 from lineage.store import AuditRow, Batch, Key
 from streams.desk import Desk
 from streams.feed import Figures, place
+from streams.journal import Intake
 from streams.wiring import Engine
 
 _PUT_OFF_SECONDS = 3600
-_LIMIT = 1000
+_LIMIT = 100
+_SLICE_SECONDS = 0.05
+"""So long the timer holds the store: events, requests and targets get their turn between two slices."""
+_GIVE_WAY_SECONDS = 0.1
+"""So long it leaves the store to events that wait."""
 _log = logging.getLogger("lineage.timer")
 
 
-def carry_out(pipeline: Pipeline, now: int, figures: Figures) -> None:
-    """Do what is due; where the engine fails on one data subject, do the others."""
+def carry_out(pipeline: Pipeline, now: int, figures: Figures, seconds_max: float = _SLICE_SECONDS) -> bool:
+    """Do what is due for so long; tell whether more is. Where the engine fails on one data subject, do the others."""
+    until = time.monotonic() + seconds_max
     try:
-        pipeline.tick(now)
+        pipeline.tick(now, _LIMIT, go_on=lambda: time.monotonic() < until)
     except WorldError:
         raise
     except Exception as error:  # noqa: BLE001 - one data subject must not hold up all
@@ -35,6 +41,7 @@ def carry_out(pipeline: Pipeline, now: int, figures: Figures) -> None:
         figures.failures += 1
         for key in pipeline.store.due(now, _LIMIT):
             _carry_out_one(pipeline, key, now)
+    return bool(pipeline.store.due(now, 1))
 
 
 def _carry_out_one(pipeline: Pipeline, key: Key, now: int) -> None:
@@ -55,18 +62,23 @@ def _carry_out_one(pipeline: Pipeline, key: Key, now: int) -> None:
 class Timer(Service):  # type: ignore[misc]
     """Looks every few seconds at what is due."""
 
-    def __init__(self, engine: Engine, desk: Desk, figures: Figures) -> None:
+    def __init__(self, engine: Engine, desk: Desk, intake: Intake, figures: Figures) -> None:
         """Take the shared parts."""
         super().__init__()
-        self._engine, self._desk, self._figures = engine, desk, figures
+        self._engine, self._desk, self._intake, self._figures = engine, desk, intake, figures
 
     @Service.task  # type: ignore[untyped-decorator]
     async def _run(self) -> None:
         while not self.should_stop:
             try:
-                await self._desk.do(lambda: carry_out(self._engine.pipeline, int(time.time()), self._figures))
+                while await self._desk.do(self._slice) and not self.should_stop:
+                    if self._intake.depth:
+                        await self.sleep(_GIVE_WAY_SECONDS)
             except WorldError as error:
                 _log.warning("what is due waits: %s", error)
             except Exception as error:  # noqa: BLE001 - time goes on
                 _log.error("what is due waits: %s", place(error))
             await self.sleep(self._engine.settings.tick_seconds)
+
+    def _slice(self) -> bool:
+        return carry_out(self._engine.pipeline, int(time.time()), self._figures)
