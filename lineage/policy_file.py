@@ -243,7 +243,7 @@ def _recipient(row: Mapping[str, Any]) -> Recipient:
 
 
 def _plain(kind: type, row: Mapping[str, Any], lists: Ids = ()) -> Any:  # noqa: ANN401
-    return kind(**{k: _ids(v) if k in lists else v for k, v in row.items() if k != "says"})
+    return kind(**{k: _ids(v) if k in lists else v for k, v in row.items() if k not in ("says", "label", "dpv")})
 
 
 @functools.cache

@@ -76,7 +76,7 @@ def test_every_row_of_a_policy_has_one_home() -> None:
         ("term: campaign_details", "term: campaign_detail", "'campaign_detail' is no term of the schemas"),
         ("opened_by: [order.returned", "opened_by: [order.sent_back", "'order.sent_back' is no type of event"),
         ("cites: [L-EVT-1, L-SYS-1]", "cites: [L-EVT-77, L-SYS-1]", "L-EVT-77 is cited, and no row has this id"),
-        ("parameter: bookkeeping}\n\nholds", "says: nothing}\n\nholds", "a retention needs an anchor"),
+        ("[legal_obligations], parameter: bookkeeping", "[legal_obligations]", "a retention needs an anchor"),
         ("carries: [support_inquiry]", "carries: [support_inquiry, payment_information]", "claims payment_information"),
         ("format: 1", "format: 2", "1 was expected"),
         ("key: L\n", "", "'key' is a required property"),
