@@ -9,24 +9,22 @@ from __future__ import annotations
 
 import functools
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jsonschema
-import yaml
 
 import schemas
-from lineage import policy_file
+from lineage import policy_file, vocabulary
 from lineage.deployment import missing_settings
 from lineage.errors import PolicyError
 from lineage.policy import Policy
+from lineage.policy_references import RULE, Problem, home_ids, problems, settings_problems
+from lineage.yaml_lines import Lines
 
-RULE = re.compile(r"^[A-Z]+-[A-Z]+-\d+$")
-SELECTORS = ("role:", "right:", "via:", "access:", "topic:", "param:", "gdpr:")
-WORDS = frozenset({"undeclared", "swept", "log"})
+__all__ = ["RULE", "Finding", "Lines", "check", "check_schemas", "home_ids"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,32 +43,38 @@ class Finding:
         return f"{self.file}:{self.line}: {kind}{f'{self.rule}: ' if self.rule else ''}{self.message}"
 
 
-class Lines:
-    """The lines of a YAML file's values, found by their paths."""
+def check(path: Path, settings: Mapping[str, Any] | None = None, *, deployable: bool = False) -> list[Finding]:
+    """Check a policy file; raise `PolicyError` only where it is no YAML at all.
 
-    def __init__(self, text: str) -> None:
-        """Read the file's nodes."""
-        self._lines: dict[tuple[Any, ...], int] = {}
-        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        self._walk(node, ())
+    A file that breaks the form is not looked at further: what follows from a wrong form would only be noise.
+    """
+    raw = policy_file.read(path)
+    found = _Found(str(path), raw, Lines(path.read_text("utf-8")))
+    schema_root, root = _home(path.parent, "policy.schema.json"), _home(path.parent, "statutory.yaml")
+    for error in sorted(_validator(schema_root).iter_errors(raw), key=lambda e: [str(p) for p in e.absolute_path]):
+        found.add(tuple(error.absolute_path), _plain(error))
+    if found.all:
+        return found.all
+    found.take(problems(raw, root))
+    try:
+        policy = policy_file.build(raw, settings, root)
+    except (ValueError, KeyError, TypeError, AttributeError, PolicyError) as error:
+        found.take((("controller",), text) for text in settings_problems(raw, settings or {}))
+        if not found.all:
+            found.add((), str(error))
+        return found.all
+    found.take(_uncovered(raw, policy))
+    found.take(_gaps(raw, policy), warning=True)
+    found.take((("controller",), text) for text in settings_problems(raw, settings or {}))
+    if deployable:
+        for missing in missing_settings(policy):
+            found.add(("controller",), f"not deployable: {missing.what} is missing", missing.rules[0])
+    return found.all
 
-    def _walk(self, node: Any, path: tuple[Any, ...]) -> None:  # noqa: ANN401
-        if node is None:
-            return
-        self._lines[path] = node.start_mark.line + 1
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                self._walk(value, (*path, key.value))
-        elif isinstance(node, yaml.SequenceNode):
-            for n, value in enumerate(node.value):
-                self._walk(value, (*path, n))
 
-    def of(self, path: Iterable[Any]) -> int:
-        """Give the line of a path, or of the nearest that is above it."""
-        steps = tuple(path)
-        while steps and steps not in self._lines:
-            steps = steps[:-1]
-        return self._lines.get(steps, 1)
+def _home(folder: Path, name: str) -> Path:
+    """Give the folder that has a file which all its policies share: their own, or else that of the package."""
+    return folder if (folder / name).exists() else policy_file.POLICIES
 
 
 @functools.cache
@@ -78,203 +82,111 @@ def _validator(root: Path) -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(json.loads((root / "policy.schema.json").read_text("utf-8")))
 
 
-@functools.cache
-def _fideslang() -> tuple[frozenset[str], frozenset[str]]:
-    """Give the keys of the installed fideslang: data categories and data uses."""
-    from fideslang.default_taxonomy import DEFAULT_TAXONOMY  # noqa: PLC0415 - half a second that only a check pays
-
-    return (
-        frozenset(str(c.fides_key) for c in DEFAULT_TAXONOMY.data_category or ()),
-        frozenset(str(u.fides_key) for u in DEFAULT_TAXONOMY.data_use or ()),
-    )
-
-
-def check(path: Path, settings: Mapping[str, Any] | None = None, *, deployable: bool = False) -> list[Finding]:
-    """Check a policy file; raise `PolicyError` only where it is no YAML at all."""
-    raw = policy_file.read(path)
-    lines = Lines(path.read_text("utf-8"))
-    found = _Findings(str(path), raw, lines)
-    root = path.parent if (path.parent / "policy.schema.json").exists() else policy_file.POLICIES
-    for error in sorted(_validator(root).iter_errors(raw), key=lambda e: [str(p) for p in e.absolute_path]):
-        found.add(tuple(error.absolute_path), _plain(error))
-    if found.all:
-        return found.all
-    found.references()
-    try:
-        policy = policy_file.build(raw, settings, root if (root / "statutory.yaml").exists() else policy_file.POLICIES)
-    except (ValueError, KeyError, PolicyError) as error:
-        found.add((), str(error))
-        return found.all
-    found.coverage(policy)
-    if deployable:
-        for missing in missing_settings(policy):
-            found.add(("controller",), f"not deployable: {missing.what} is missing", missing.rules[0])
-    return found.all
-
-
 def _plain(error: jsonschema.ValidationError) -> str:
     where = ".".join(str(p) for p in error.absolute_path if not isinstance(p, int))
     return f"{where}: {error.message}" if where else error.message
 
 
-class _Findings:
+class _Found:
     """Gathers findings about one file."""
 
-    def __init__(self, file: str, raw: Mapping[str, Any], lines: Lines) -> None:
+    def __init__(self, file: str, raw: Any, lines: Lines) -> None:  # noqa: ANN401 (any YAML, before its form is known)
         self.all: list[Finding] = []
         self._file, self._raw, self._lines = file, raw, lines
+        for path in lines.repeated:
+            self.add(path, f"the key {path[-1]!r} stands here twice: only the last one would count")
+
+    def take(self, problems: Iterator[Problem], *, warning: bool = False) -> None:
+        """Note all problems."""
+        for path, message in problems:
+            self.add(path, message, warning=warning)
 
     def add(self, path: tuple[Any, ...], message: str, rule: str = "", *, warning: bool = False) -> None:
         """Note something at a path."""
-        if not rule:
-            row: Any = self._raw
-            for step in path:
-                try:
-                    row = row[step]
-                except (KeyError, IndexError, TypeError):
-                    break
-                if isinstance(row, Mapping) and isinstance(row.get("id"), str):
-                    rule = row["id"]
-        self.all.append(Finding(self._file, self._lines.of(path), rule, message, warning))
+        self.all.append(Finding(self._file, self._lines.of(path), rule or self._rule(path), message, warning))
 
-    def _names(self, section: str, key: str = "name") -> set[str]:
-        return {str(r[key]) for r in self._raw.get(section, ()) if key in r}
-
-    def references(self) -> None:
-        """Look for names and ids that do not exist."""
-        raw = self._raw
-        known = {
-            "systems": self._names("systems"), "recipients": self._names("recipients"), "categories": self._names("categories", "id"),
-            "retention": self._names("retention", "id"), "activities": self._names("activities"),
-        }  # fmt: skip
-        kinds = {str(e["kind"]).partition("/")[0] for e in raw["events"]}
-        for n, row in enumerate(raw["activities"]):
-            for field in ("systems", "recipients", "categories", "retention"):
-                self._exist(("activities", n, field), row[field], known[field], field)
-            self._exist(("activities", n, "events"), row["events"], kinds, "kinds of event")
-            self._exist(("activities", n, "in_systems"), row.get("in_systems", {}), known["systems"], "systems")
-            if "use" in row:
-                self._exist(("activities", n, "use"), [row["use"]], _fideslang()[1], "fideslang data uses")
-        for n, row in enumerate(raw["events"]):
-            self._exist(("events", n, "carries"), row["carries"], known["categories"], "categories")
-        for n, row in enumerate(raw["recipients"]):
-            if row["receives"] != "any":
-                self._exist(("recipients", n, "receives"), row["receives"], known["categories"], "categories")
-            self._exist(("recipients", n, "operates"), [row["operates"]] if "operates" in row else [], known["systems"], "systems")
-        for n, row in enumerate(raw["holds"]):
-            for field, values in (row.get("scope") or {}).items():
-                if isinstance(values, list):
-                    self._exist(("holds", n, "scope", field), values, known[field], field)
-        self._rules(known["activities"])
-        self._event_types(raw, ())
-        self._terms()
-        self._ids()
-
-    def _exist(self, path: tuple[Any, ...], values: Iterable[str], known: Iterable[str], what: str) -> None:
-        for value in values:
-            if value not in set(known):
-                self.add(path, f"{value!r} is not among the {what}")
-
-    def _rules(self, activities: set[str]) -> None:
-        for section in ("rights", "links", "suppression"):
-            for n, row in enumerate(self._raw[section]):
-                named = [*_list(row.get("ends")), *_list(row.get("asked_ends")), *_list(row.get("activity"))]
-                if isinstance(row.get("activities"), list):
-                    named += row["activities"]
-                self._exist((section, n), named, activities, "activities")
-
-    def _event_types(self, node: Any, path: tuple[Any, ...]) -> None:  # noqa: ANN401
-        fields = ("opened_by", "closed_by", "anchor", "after", "reached_by", "arises_from", "joined_by", "only_at", "all", "refuses")
-        types = schemas.registry().types
-        if isinstance(node, Mapping):
-            for key, value in node.items():
-                if key in fields and isinstance(value, list):
-                    for name in value:
-                        if isinstance(name, str) and name not in (*types, "logged_in"):
-                            self.add((*path, key), f"{name!r} is no type of event")
-                self._event_types(value, (*path, key))
-        elif isinstance(node, list):
-            for n, value in enumerate(node):
-                self._event_types(value, (*path, n))
-
-    def _terms(self) -> None:
-        terms, categories = schemas.registry().terms, _fideslang()[0]
-        for n, row in enumerate(self._raw["categories"]):
-            term = terms.get(row["term"])
-            if term is None:
-                self.add(("categories", n, "term"), f"{row['term']!r} is no term of the schemas: no event can carry it")
-            elif term.category not in categories:
-                self.add(("categories", n, "term"), f"{term.category!r} is no fideslang data category")
-
-    def _ids(self) -> None:
-        """Look for ids that are cited and have no row."""
-        own = set(home_ids(self._raw))
-        for path, value in _strings(self._raw, ()):
-            if RULE.match(value) and value not in own:
-                self.add(path, f"{value} is cited, and no row has this id")
-        for name, along in (self._raw.get("cited_with") or {}).items():
-            for value in along:
-                if not (value in own or value.startswith(SELECTORS) or value in WORDS):
-                    self.add(("cited_with", name), f"{value!r} is neither an id nor a selector")
-
-    def coverage(self, policy: Policy) -> None:
-        """Look for categories that nothing carries, fields that nothing claims, and gaps that the policy declares."""
-        carried = {c for k in policy.kinds.values() for c in k.carries}
-        for n, row in enumerate(self._raw["categories"]):
-            category = policy.categories[row["id"]]
-            if category.id not in carried and not category.arises_from:
-                self.add(("categories", n), f"no event carries {category.id}, and nothing lets it arise")
-        for n, row in enumerate(self._raw["events"]):
-            base = str(row["kind"]).partition("/")[0]
-            claimed = {c for a in policy.activities.values() if base in a.events for c in a.categories}
-            for name in row["carries"]:
-                if name not in claimed and not policy.categories[name].collected_by:
-                    self.add(("events", n, "carries"), f"no activity that takes events of kind {base} claims {name}")
-        for n, row in enumerate(self._raw["retention"]):
-            if not any(row.get(k) for k in ("anchor", "until", "parameter")):
-                self.add(("retention", n), "a retention needs an anchor with a duration, an `until`, or a statutory parameter")
-            if row.get("parameter") and row["parameter"] not in policy.parameters:
-                known = ", ".join(sorted(policy.parameters)) or "none"
-                self.add(("retention", n), f"the jurisdiction has no parameter {row['parameter']}: have {known}", warning=True)
-        for n, row in enumerate(self._raw["activities"]):
-            if not row["basis"]:
-                self.add(("activities", n, "basis"), "no legal basis is stated", warning=True)
+    def _rule(self, path: tuple[Any, ...]) -> str:
+        """Give the id of the innermost row that a path goes through."""
+        row, rule = self._raw, ""
+        for step in path:
+            try:
+                row = row[step]
+            except (KeyError, IndexError, TypeError):
+                break
+            if isinstance(row, Mapping) and isinstance(row.get("id"), str):
+                rule = row["id"]
+        return rule
 
 
-def _list(value: object) -> list[str]:
-    return value if isinstance(value, list) else [value] if isinstance(value, str) else []
+def _uncovered(raw: Mapping[str, Any], policy: Policy) -> Iterator[Problem]:
+    """Give categories that nothing carries, carried data that no activity claims, retention that never ends."""
+    carried = {c for k in policy.kinds.values() for c in k.carries}
+    for n, row in enumerate(raw["categories"]):
+        if row["id"] not in carried and not row.get("arises_from"):
+            yield ("categories", n), f"no event carries {row['id']}, and nothing lets it arise"
+    for n, row in enumerate(raw["events"]):
+        base = str(row["kind"]).partition("/")[0]
+        claimed = {c for a in policy.activities.values() if base in a.events for c in a.categories}
+        for m, name in enumerate(row["carries"]):
+            if name in policy.categories and name not in claimed and not policy.categories[name].collected_by:
+                yield ("events", n, "carries", m), f"no activity that takes events of kind {base} claims {name}"
+    for n, row in enumerate(raw["retention"]):
+        if not any(row.get(k) for k in ("anchor", "until", "parameter")):
+            yield ("retention", n), "a retention needs an anchor with a duration, an `until`, or a statutory parameter"
+        elif row.get("anchor") and not row.get("duration"):
+            yield ("retention", n), "an anchor needs a duration"
 
 
-def home_ids(raw: Mapping[str, Any]) -> Iterator[str]:
-    """Give the ids of all rows of a policy file."""
-    for value in raw.values():
-        if isinstance(value, list):
-            for row in value:
-                if isinstance(row, Mapping) and isinstance(row.get("id"), str):
-                    yield row["id"]
+def _gaps(raw: Mapping[str, Any], policy: Policy) -> Iterator[Problem]:
+    """Give what the policy leaves open honestly: known, and no reason to fail."""
+    for n, row in enumerate(raw["retention"]):
+        if row.get("parameter") and row["parameter"] not in policy.parameters:
+            known = ", ".join(sorted(policy.parameters)) or "none"
+            yield ("retention", n), f"the jurisdiction has no parameter {row['parameter']}: have {known}"
+    for n, row in enumerate(raw["activities"]):
+        if not row["basis"]:
+            yield ("activities", n, "basis"), "no legal basis is stated"
 
 
-def _strings(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:  # noqa: ANN401
-    if isinstance(node, str):
-        yield path, node
-    elif isinstance(node, Mapping):
-        for key, value in node.items():
-            if key not in ("says", "question", "reading", "label", "value"):
-                yield from _strings(value, (*path, key))
-            if isinstance(key, str) and RULE.match(key):
-                yield (*path, key), key
-    elif isinstance(node, list):
-        for n, value in enumerate(node):
-            yield from _strings(value, (*path, n))
+def check_schemas(root: Path | None = None) -> list[Finding]:
+    """Check the contracts: each personal-data field has a known category and tags, and no schema has changed its meaning."""
+    from schemas.compatibility import problems as changes  # noqa: PLC0415 - a second parser that only a check pays
 
-
-def check_schemas() -> list[Finding]:
-    """Check the contracts: every personal-data field has a known category, and no schema has changed its meaning."""
-    from schemas.compatibility import problems  # noqa: PLC0415
-
-    root = Path(schemas.__file__).parent
-    found = [Finding(str(root), 1, "", text) for text in problems(root)]
+    root = root or Path(schemas.__file__).parent
+    found = [Finding(str(root), 1, "", text) for text in changes(root)]
     for name, term in schemas.registry().terms.items():
-        if term.category not in _fideslang()[0]:
+        if term.category not in vocabulary.data_categories():
             found.append(Finding(str(root / "terms.yaml"), 1, name, f"{term.category!r} is no fideslang data category"))
+    for file in sorted(root.glob("*/*.avsc")):
+        if file.parent.name not in ("control", "history"):
+            found += _check_schema(file)
     return found
+
+
+def _check_schema(file: Path) -> Iterator[Finding]:
+    text = file.read_text("utf-8")
+    lines = text.splitlines()
+    for field, personal in _fields(json.loads(text), personal=False):
+        name = str(field["name"])
+        line = next((n for n, row in enumerate(lines, 1) if f'"name": "{name}", "type"' in row), 1)
+        if personal and "category" not in field:
+            yield Finding(str(file), line, name, "personal data without a `category`")
+        elif "category" in field and field["category"] not in vocabulary.data_categories():
+            yield Finding(str(file), line, name, f"{field['category']!r} is no fideslang data category")
+        elif "category" in field and not (isinstance(tags := field.get("confluent:tags"), list) and tags):
+            yield Finding(str(file), line, name, "personal data without `confluent:tags`, a list")
+
+
+def _fields(node: Any, *, personal: bool) -> Iterator[tuple[Mapping[str, Any], bool]]:  # noqa: ANN401 (any schema)
+    """Give the fields that hold a value; those under `data`, and identifiers, are personal whatever they say."""
+    if isinstance(node, list):
+        for branch in node:
+            yield from _fields(branch, personal=personal)
+    elif isinstance(node, Mapping):
+        for field in node.get("fields", ()):
+            inner = list(_fields(field["type"], personal=personal or field["name"] == "data"))
+            yield from inner
+            if not inner and field["name"] not in ("person", "data"):
+                yield field, personal or "identifier" in field
+        if node.get("type") in ("array", "map"):
+            yield from _fields(node.get("items", node.get("values")), personal=personal)

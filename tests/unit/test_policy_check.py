@@ -74,7 +74,7 @@ def test_every_row_of_a_policy_has_one_home() -> None:
         ("events: [return]", "events: [retrun]", "'retrun' is not among the kinds of event"),
         ("role: processor, receives: [email", "receives: [email", "'role' is a required property"),
         ("term: campaign_details", "term: campaign_detail", "'campaign_detail' is no term of the schemas"),
-        ("opened_by: [order.returned", "opened_by: [order.sent_back", "'order.sent_back' is no type of event"),
+        ("opened_by: [order.returned", "opened_by: [order.sent_back", "'order.sent_back' is not among the types of event"),
         ("cites: [L-EVT-1, L-SYS-1]", "cites: [L-EVT-77, L-SYS-1]", "L-EVT-77 is cited, and no row has this id"),
         ("[legal_obligations], parameter: bookkeeping", "[legal_obligations]", "a retention needs an anchor"),
         ("carries: [support_inquiry]", "carries: [support_inquiry, payment_information]", "claims payment_information"),
