@@ -99,21 +99,39 @@ class Rows(NamedTuple):
     """(key, check, kind, value) of all identifiers."""
 
 
-def references(tagged: Tagged) -> list[tuple[str, str, str, str]]:
-    """Give (kind, value, kind, value) of the matter and the second reference; a claim's subject may be of two kinds."""
-    spec = schemas.registry().types[tagged.type]
-    refs = [(k, v) for k, v in tagged.refs if k != "about"]
-    first = next(((k, v) for k, v in refs if k in spec.refs), ("", ""))
-    rest = [(k, v) for k, v in refs if (k, v) != first]
-    about = next((v for k, v in tagged.refs if k == "about"), None)
+class Plan(NamedTuple):
+    """How to read events of one form: which identifier bears the observation, which references are which.
+
+    A reference is (kind, place): a place from 0 on is that of a reference, one below 0 (counted from -1) that of an
+    identifier. Two pairs of references where the second may be of two kinds (what a claim is about).
+    """
+
+    bearer: int
+    others: tuple[int, ...]
+    devices: tuple[int, ...]
+    references: tuple[tuple[str, int | None, str, int | None], ...]
+
+
+def _plan(type_: str, identifiers: tuple[str, ...], refs: tuple[str, ...]) -> Plan:
+    spec = schemas.registry().types[type_]
+    persons = sorted((n for n, k in enumerate(identifiers) if k not in DEVICE_KINDS), key=lambda n: PERSON_KINDS.index(identifiers[n]))
+    devices = [n for n, k in enumerate(identifiers) if k in DEVICE_KINDS]
+    bearer = (persons or devices)[0]
+    named = [n for n, k in enumerate(refs) if k in spec.refs]
+    first = named[0] if named else None
+    kind = refs[first] if first is not None else ""
+    about = next((n for n, k in enumerate(refs) if k == "about"), None)
+    rest = next((n for n, k in enumerate(refs) if k != "about" and n != first), None)
+    found: tuple[tuple[str, int | None, str, int | None], ...]
     if about is not None:
-        return [(*first, kind, about) for kind in ("matter", "order")]
-    if rest:
-        return [(*first, *rest[0])]
-    device = next((v for k, v in tagged.identifiers if k in DEVICE_KINDS), None)
-    if device is not None and first[0] != "cookie":
-        return [(*first, "device", device)]
-    return [(*first, "", "")]
+        found = tuple((kind, first, other, about) for other in ("matter", "order"))
+    elif rest is not None:
+        found = ((kind, first, refs[rest], rest),)
+    elif devices and kind != "cookie":
+        found = ((kind, first, "device", -1 - devices[0]),)
+    else:
+        found = ((kind, first, "", None),)
+    return Plan(bearer, tuple(n for n in persons if n != bearer), tuple(n for n in devices if n != bearer), found)
 
 
 class Writer:
@@ -124,40 +142,40 @@ class Writer:
         self._keys = keys
         self._policies = policies
         self.shapes = shapes
-
-    def key_of(self, controller: str, kind: str, value: str) -> Key:
-        """Give the key of a matter or identifier."""
-        return self._keys.key(controller, "cookie" if kind == "device" else kind, value)[0]
+        self._plans: dict[tuple[object, ...], Plan] = {}
 
     def rows(self, tagged: Tagged, evidence: int, successor: Callable[[Key, str, str], tuple[Key, int]] | None = None) -> Rows:
         """Make the rows of an event; `successor` replaces the key of an identifier whose first bearer was erased."""
-        controller = tagged.controller
-        identifiers: list[tuple[Key, int, str, str]] = []
-        for kind, value in tagged.identifiers:
-            key, check = self._keys.key(controller, kind, value)
-            if successor is not None:
-                key, check = successor(key, kind, value)
-            identifiers.append((key, check, kind, value))
-        persons = [i for i in identifiers if i[2] not in DEVICE_KINDS]
-        if len(persons) > 1:
-            persons.sort(key=lambda i: PERSON_KINDS.index(i[2]))
-        bearer = persons[0] if persons else identifiers[0] if identifiers else None
-        if bearer is None:
+        type_, controller, _, _, at, given, refs, terms, fields, found = tagged
+        if not given:
             return Rows((), (), (), ())
+        key_of = self._keys.key
+        form = (type_, *[k for k, _ in given], "", *[k for k, _ in refs])
+        plan = self._plans.get(form)
+        if plan is None:
+            plan = self._plans[form] = _plan(type_, tuple(k for k, _ in given), tuple(k for k, _ in refs))
+        identifiers = [(*key_of(controller, kind, value), kind, value) for kind, value in given]
+        if successor is not None:
+            identifiers = [(*successor(i[0], i[2], i[3]), i[2], i[3]) for i in identifiers]
+        bearer = identifiers[plan.bearer][0]
         observations = []
         shape = 0
-        for kind, value, about_kind, about in references(tagged):
-            matter = self.key_of(controller, kind, value) if value else 0
-            second = self.key_of(controller, about_kind, about) if about else 0
-            body = ShapeBody(tagged.terms, tagged.fields, kind, about_kind, tagged.found)
-            shape = self.shapes.id_of(controller, tagged.type, body)
-            observations.append(Observation(bearer[0], tagged.at, shape, matter, second, evidence))
+        for kind, place, about_kind, about in plan.references:
+            matter = 0 if place is None else key_of(controller, *refs[place])[0]
+            second = 0
+            if about is not None:
+                second = identifiers[-1 - about][0] if about < 0 else key_of(controller, about_kind, refs[about][1])[0]
+            shape = self.shapes.id_of(controller, type_, ShapeBody(terms, fields, kind, about_kind, found))
+            observations.append(Observation(bearer, at, shape, matter, second, evidence))
         if len(identifiers) == 1:
-            return Rows((bearer[0],), tuple(observations), (), tuple(identifiers))
-        links = [Link(min(bearer[0], p[0]), max(bearer[0], p[0]), "same", 0, tagged.at) for p in persons[1:]]
-        links += [Link(bearer[0], i[0], "device", shape, tagged.at) for i in identifiers
-                  if i[2] in DEVICE_KINDS and i[0] != bearer[0]]  # fmt: skip
-        keys = (bearer[0], *(i[0] for i in identifiers if i[0] != bearer[0]))
+            return Rows((bearer,), tuple(observations), (), tuple(identifiers))
+        links = []
+        for n in plan.others:
+            other = identifiers[n][0]
+            links.append(Link(bearer, other, "same", 0, at) if bearer < other else Link(other, bearer, "same", 0, at))
+        for n in plan.devices:
+            links.append(Link(bearer, identifiers[n][0], "device", shape, at))
+        keys = (bearer, *[identifiers[n][0] for n in (*plan.others, *plan.devices)])
         return Rows(keys, tuple(observations), tuple(links), tuple(identifiers))
 
 

@@ -35,6 +35,9 @@ DAY = 86_400
 OUTCOMES = ("erased", "retained", "no_data", "unsupported", "refused", "failed")
 """What a target may answer to an erasure; whatever it answers, "complete" is not among it."""
 _SUBJECTS_MAX = 512
+_LINKS_MAX = 200_000
+_NEVER = 1 << 62
+_LATER = Link(0, 0, "", 0, _NEVER)
 
 
 class Received(NamedTuple):
@@ -74,6 +77,7 @@ class Pipeline:
         self.reactions = Reactions(policies, self.shapes)
         self._reader = EventReader(schemas.registry())
         self._known: dict[Key, bool] = {}
+        self._linked: dict[tuple[Key, Key, str, int], int] = {}
         self._subjects: dict[Key, tuple[Subject, list[fold.Entry]]] = {}
 
     # -- events ------------------------------------------------------------------------------------------------
@@ -108,6 +112,7 @@ class Pipeline:
             raise
         batch.positions = _positions(records)
         taken.rows = self._write(batch)
+        self._remember_links(batch.links)
         taken.events = len(records)
         for key in sorted({k for t in taken.touched for k in self._bearers(t)}):
             self.advance((key,), now)
@@ -136,6 +141,7 @@ class Pipeline:
             for key, (_, watched) in self.store.known(fresh).items():
                 self._known[key] = watched
         links: dict[tuple[Key, Key, str, int], Link] = {}
+        written = self._linked
         for tagged, plain, record in pending:
             rows = plain
             if stones and any(k in stones for k in rows.keys):
@@ -154,13 +160,20 @@ class Pipeline:
             batch.observations += rows.observations
             for link in rows.links:
                 # The earliest of each: the graph must not depend on how events were split into batches.
-                first = links.setdefault(link[:4], link)
-                if link.at < first.at:
-                    links[link[:4]] = link
+                name = link[:4]
+                if link.at < links.get(name, _LATER).at and link.at < written.get(name, _NEVER):
+                    links[name] = link
             self._mark(batch, tagged, rows, taken)
             if tagged.found:
                 batch.audit.append(_drift(tagged, now, self.policies[tagged.controller]))
         batch.links += links.values()
+
+    def _remember_links(self, links: list[Link]) -> None:
+        """Keep the links that are written, so that the same is not written with every event; a bound keeps it small."""
+        if len(self._linked) > _LINKS_MAX:
+            self._linked.clear()
+        for link in links:
+            self._linked[link[:4]] = link.at
 
     def _write(self, batch: Batch) -> int:
         """Write a batch with the shapes that are new; where that fails, what is known is again what the store knows."""
@@ -424,6 +437,7 @@ class Pipeline:
         batch = found.batch
         self._known.update({i.key: found.watched for i in facts.identifiers})
         if found.forget:
+            self._linked.clear()
             self._subjects.pop(facts.keys[0], None)
             for key in facts.keys:
                 self._known.pop(key, None)
