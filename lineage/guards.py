@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from lineage.calendar import EEA
 from lineage.clocks import covers, keepings
 from lineage.ending import target_ids
-from lineage.holding import consent_ids
+from lineage.holding import consent_ids, renewed
 from lineage.policy import Activity, Basis, Guard, Ids, Recipient, Role
 from lineage.subject import Item, Reasons, Subject, Use
 
@@ -116,7 +116,7 @@ def _suppressed(s: Subject, activity: Activity, channel: str | None) -> Reasons 
         by_scope = entry.scope == "direct_marketing" and activity.marketing
         by_channel = entry.channel is not None and entry.channel == channel and activity.marketing == "direct"
         by_activity = entry.activity == activity.name and entry.channel is None
-        if by_scope or by_channel or by_activity:
+        if by_channel or ((by_scope or by_activity) and not renewed(s, activity, entry)):
             ids = [r.id for r in s.policy.rights if activity.name in r.ends or activity.name == r.activity]
             return s.cite(*entry.reasons, *readers, *(k.id for k in s.policy.kinds.values() if k.base in activity.events),
                           *ids, *consent_ids(s, activity))  # fmt: skip

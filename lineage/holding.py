@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from lineage.calendar import EEA
 from lineage.policy import Activity, EventKind, Ids, LinkRule, Policy, Recipient, Role
-from lineage.subject import Item, Reasons, Subject, Use, Verdict
+from lineage.subject import DoNotUse, Item, Reasons, Subject, Use, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,13 @@ def consented(s: Subject, activity: Activity, base: str, *, derived: bool = Fals
     return any(g.activity == activity.name and (g.kinds is None or kind in g.kinds) for g in s.grants)
 
 
+def renewed(s: Subject, activity: Activity, entry: DoNotUse) -> bool:
+    """Tell whether a consent to the activity was given after a do-not-use entry was written."""
+    return any(
+        g.activity == activity.name and g.at >= entry.since and g.kinds is None and not g.soft for g in s.grants
+    )  # fmt: skip
+
+
 def consent_ids(s: Subject, activity: Activity) -> Ids:
     """Give the rules that ask for a consent to the activity."""
     ids = [
@@ -162,7 +169,7 @@ def stopped(s: Subject, activity: Activity, e: Happening) -> Reasons | None:
     if activity.name in s.objected:
         return s.cite(*s.objected[activity.name], activity.id)
     for entry in s.do_not_use:
-        if activity.marketing and entry.scope == "direct_marketing":
+        if activity.marketing and entry.scope == "direct_marketing" and not renewed(s, activity, entry):
             return s.cite(*entry.reasons, *consent_ids(s, activity))
     imported = e.type == "data.imported"
     if activity.needs_consent and not imported and not consented(s, activity, e.base, derived=e.type == "data.derived"):
