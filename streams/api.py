@@ -7,6 +7,7 @@ acknowledged once it is durable. Errors are problem documents that say what to d
 from __future__ import annotations
 
 import hmac
+import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -42,6 +43,13 @@ _EVENTS_MAX = 10_000
 _BODY_BYTES_MAX = 16 * 1024 * 1024
 _WAIT_SECONDS_MAX = 30.0
 _CAUGHT_UP_SECONDS_MAX = 5.0
+_SECOND_MAX = 253_402_300_799
+_NO_POLICY = "there is no policy for this controller here"
+GATES = ("message", "disclosure", "sale", "read", "use")
+DECISIONS = (
+    "identity_proven", "extended", "restriction_lifted", "no_overriding_ground", "overriding_ground", "accurate", "inaccurate",
+)  # fmt: skip
+_CASE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 OPEN = frozenset({"/health"})
 
 
@@ -104,10 +112,49 @@ def _identifier(body: Mapping[str, Any]) -> tuple[str, str]:
     return given["kind"], given["value"]
 
 
-def _names(value: object) -> tuple[str, ...]:
+def _names(body: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    value = body.get(field)
     if value is None:
         return ()
-    return (str(value),) if isinstance(value, str) else tuple(str(v) for v in value)  # type: ignore[attr-defined]
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        msg = f"{field} must be a name or a list of names"
+        raise BadCall(msg)
+    return tuple(value)
+
+
+def _text(body: Mapping[str, Any], field: str) -> str:
+    value = body[field]
+    if not isinstance(value, str) or not value:
+        msg = f"{field} must be a string that is not empty"
+        raise BadCall(msg)
+    return value
+
+
+def _whole(given: Mapping[str, Any], field: str, default: int, most: int) -> int:
+    """Read a whole number from a body or an address."""
+    value = given.get(field)
+    try:
+        number = default if value is None else int(value)
+    except (TypeError, ValueError):
+        number = -1
+    if not 0 <= number <= most:
+        msg = f"{field} must be a whole number from 0 to {most}"
+        raise BadCall(msg)
+    return number
+
+
+def _question(body: Mapping[str, Any]) -> Question:
+    fields = {k: v for k, v in body.items() if k in Question.__dataclass_fields__ and k != "categories"}
+    for field, value in fields.items():
+        if not isinstance(value, str | bool | None):
+            msg = f"{field} must be a string, true or false"
+            raise BadCall(msg)
+    if fields["gate"] not in GATES:
+        msg = f"gate must be one of {', '.join(GATES)}"
+        raise BadCall(msg)
+    return Question(**fields, categories=_names(body, "categories"))
 
 
 class Api:
@@ -136,6 +183,9 @@ class Api:
                     if event is None:
                         raise BadCall(reason)  # noqa: TRY301
                     values.append(schemas.registry().encode_json(event))
+                    if event["controller"] not in self._pipeline.policies:
+                        values.pop()
+                        raise schemas.InvalidEvent(_NO_POLICY, "controller")  # noqa: TRY301
                 except (schemas.InvalidEvent, BadCall) as error:
                     bad.append({"index": n, "reason": str(error), "field": getattr(error, "field", None)})
         if len(values) > _EVENTS_MAX:
@@ -151,18 +201,25 @@ class Api:
     async def requests(self, request: Request) -> Response:
         """File a rights request: what is decided at once stands in the answer, the rest follows in the case."""
         body = await _object(request, "controller", "right", "identifier")
-        if body["right"] not in ARTICLE:
+        right = _text(body, "right")
+        if right not in ARTICLE:
             msg = f"right must be one of {', '.join(ARTICLE)}"
             raise BadCall(msg)
-        case = str(body.get("case") or uuid.uuid4())
+        case = _text(body, "case") if "case" in body else str(uuid.uuid4())
+        if not _CASE.fullmatch(case):
+            msg = "case must be 1 to 64 letters, digits, dots, dashes or underscores"
+            raise BadCall(msg)
+        if await self._desk.do(lambda: self._store.case(case)) is not None:
+            # The same request again, because its answer was lost: it is filed once.
+            return reply(await self._case(case))
         now = int(time.time())
         known = ("via", "channel", "ground", "by")
         filed = RightsRequest(
-            case, now, body["right"], scope=_names(body.get("scope")), of=_names(body.get("of")), correct=_names(body.get("correct")),
-            remove=_names(body.get("remove")), contested=bool(body.get("contested")), proven=body.get("identity") != "unproven",
-            **{k: str(body[k]) for k in known if body.get(k) is not None},  # type: ignore[arg-type]
+            case, now, right, scope=_names(body, "scope"), of=_names(body, "of"), correct=_names(body, "correct"),
+            remove=_names(body, "remove"), contested=bool(body.get("contested")), proven=body.get("identity") != "unproven",
+            **{k: _text(body, k) for k in known if body.get(k)},  # type: ignore[arg-type]
         )  # fmt: skip
-        identifier, controller = _identifier(body), str(body["controller"])
+        identifier, controller = _identifier(body), _text(body, "controller")
         # Events that were acknowledged before the request are in the graph before it is decided. Where they take
         # long, the request is not kept waiting: what comes after it is treated as late.
         await self._intake.caught_up(_CAUGHT_UP_SECONDS_MAX)
@@ -192,7 +249,10 @@ class Api:
     async def decisions(self, request: Request) -> Response:
         """Take a decision of a person at the controller about a case."""
         body = await _object(request, "question")
-        case, question = request.path_params["case"], str(body["question"])
+        case, question = request.path_params["case"], _text(body, "question")
+        if question not in DECISIONS:
+            msg = f"question must be one of {', '.join(DECISIONS)}"
+            raise BadCall(msg)
         await self._agents.ask("requests", lambda: self._pipeline.decide(case, question, int(time.time())))
         return reply(await self._case(case))
 
@@ -214,19 +274,19 @@ class Api:
     async def lineage(self, request: Request) -> Response:
         """Tell what is held of a person: where, for what, since when, until when, and who got it."""
         body = await _object(request, "controller", "identifier")
-        identifier = _identifier(body)
-        return reply(
-            await self._desk.do(lambda: views.lineage_of(self._pipeline, body["controller"], identifier, int(time.time())))
-        )
+        identifier, controller = _identifier(body), _text(body, "controller")
+        return reply(await self._desk.do(lambda: views.lineage_of(self._pipeline, controller, identifier, int(time.time()))))
 
     async def plan(self, request: Request) -> Response:
         """Tell what a request would do on a day, without doing it."""
         body = await _object(request, "controller", "identifier", "right")
         identifier = _identifier(body)
-        at = int(body.get("at") or time.time())
+        controller, right = _text(body, "controller"), _text(body, "right")
+        more = {k: _text(body, k) for k in ("via", "channel", "ground") if body.get(k)}
+        at = _whole(body, "at", int(time.time()), _SECOND_MAX)
         found = await self._desk.do(
-            lambda: views.plan(self._pipeline, body["controller"], identifier, body["right"], at,
-                               scope=_names(body.get("scope")), via=str(body.get("via") or "")),
+            lambda: views.plan(self._pipeline, controller, identifier, right, at, scope=_names(body, "scope"),
+                               of=_names(body, "of"), **more),
         )  # fmt: skip
         return reply(found)
 
@@ -234,15 +294,13 @@ class Api:
         """Answer a service that asks first; the answer is in the audit log when this answers."""
         body = await _object(request, "controller", "identifier", "gate")
         identifier = _identifier(body)
-        fields = {k: v for k, v in body.items() if k in Question.__dataclass_fields__}
-        fields["categories"] = _names(fields.get("categories"))
-        question = Question(**fields)
-        found = await self._desk.do(lambda: self._pipeline.ask(body["controller"], identifier, question, int(time.time())))
+        controller, question = _text(body, "controller"), _question(body)
+        found = await self._desk.do(lambda: self._pipeline.ask(controller, identifier, question, int(time.time())))
         return reply({"allowed": found.allowed, "because": found.reasons})
 
     async def audit(self, request: Request) -> Response:
         """Give lines of the audit log after a sequence number."""
-        since = int(request.query_params.get("since", 0))
+        since = _whole(request.query_params, "since", 0, 1 << 62)
         rows = await self._desk.do(lambda: self._store.audit(since, 1000))
         return reply([{**r._asdict(), "body": orjson.loads(r.body)} for r in rows])
 
@@ -256,18 +314,22 @@ class Api:
     async def commands(self, request: Request) -> Response:
         """Give a target the commands that wait for it; hold the line until there is one, or the wait is over."""
         q = request.query_params
-        wait = min(float(q.get("wait", 0)), _WAIT_SECONDS_MAX)
+        wait = min(_whole(q, "wait", 0, 1 << 30), _WAIT_SECONDS_MAX)
         controller, target = request.path_params["controller"], request.path_params["target"]
         if controller not in self._pipeline.policies:
             msg = "there is no such controller"
             raise NotFound(msg)
-        return reply({"commands": await self._outbox.fetch(controller, target, min(int(q.get("max", 100)), 1000), wait)})
+        return reply({"commands": await self._outbox.fetch(controller, target, min(_whole(q, "max", 100, 1 << 30), 1000), wait)})
 
     async def receipts(self, request: Request) -> Response:
         """Take a target's answer to a command; the same answer again changes nothing."""
         body = await _object(request, "command", "outcome")
         data = body.get("data")
-        work = lambda: self._pipeline.receipt(str(body["command"]), str(body["outcome"]), int(time.time()), data)  # noqa: E731
+        if data is not None and not isinstance(data, dict):
+            msg = "data must be an object of categories and their values"
+            raise BadCall(msg)
+        command, outcome = _text(body, "command"), _text(body, "outcome")
+        work = lambda: self._pipeline.receipt(command, outcome, int(time.time()), data)  # noqa: E731
         await self._agents.ask("receipts", work)
         return reply({"taken": True}, 202)
 
