@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -23,14 +24,14 @@ def sign_up(number: int, who: str, at: int, **more: object) -> dict:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory):
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     found = Running(tmp_path_factory.mktemp("data")).start()
     yield found
     found.stop()
 
 
 @pytest.fixture
-def client(running: Running):
+def client(running: Running) -> Iterator[httpx.Client]:
     with running.client() as found:
         yield found
 

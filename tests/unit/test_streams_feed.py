@@ -1,0 +1,123 @@
+"""The feed and the timer where the engine itself fails: one event or one data subject never holds up the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from shop import ORDER, Shop, at
+
+from lineage.errors import StoreUnavailable
+from lineage.pipeline import Received, Taken
+from lineage.store import Key
+from lineage.subject import Subject
+from streams.feed import Feed, Figures, place
+from streams.timers import carry_out
+
+NOW = at("2024-03-10")
+DEFECT = "secret@example.org"
+
+
+class Broken:
+    """A pipeline with a defect: it fails on some orders, before or after their facts are written."""
+
+    def __init__(self, shop: Shop, before: str = "", after: str = "") -> None:
+        self.real, self.before, self.after = shop.pipeline, before.encode(), after.encode()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    def ingest(self, records: Sequence[Received], now: int, tags: Any = None) -> Taken:
+        if self.before and any(self.before in r.value for r in records):
+            raise KeyError(DEFECT)
+        taken = self.real.ingest(records, now, tags)
+        if self.after and any(self.after in r.value for r in records):
+            raise KeyError(DEFECT)
+        return taken
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    found = Shop()
+    yield found
+    found.store.close()
+
+
+def write(shop: Shop, pipeline: Any, *orders: str) -> tuple[Feed, Taken]:
+    values = [shop.event("order.placed", "2024-03-01", who=o, order=o, lines=1, data=ORDER) for o in orders]
+    offsets = shop.store.journal_append(values, NOW)
+    records = [Received("journal", 0, o, v) for o, v in zip(offsets, values, strict=True)]
+    engine: Any = SimpleNamespace(store=shop.store, pipeline=pipeline)
+    nothing: Any = None
+    feed = Feed(engine, nothing, nothing, nothing, Figures())
+    return feed, feed._write(records, [pipeline.tag(v) for v in values], NOW)
+
+
+def test_an_event_that_the_engine_fails_on_ends_in_the_dead_letters_and_the_others_in_the_graph(shop: Shop) -> None:
+    _, taken = write(shop, Broken(shop, before="poison"), "a1", "poison", "a2")
+    assert (taken.events, taken.dead) == (3, 1)
+    letters = shop.store.dead_letters()
+    assert [le.offset for le in letters] == [1]
+    assert letters[0].reason.startswith("internal error (KeyError")
+    assert "secret" not in letters[0].reason
+    assert shop.store.counts()["observations"] == 2
+    assert shop.store.journal_depth() == 0
+
+
+def test_an_event_whose_facts_are_written_is_no_dead_letter_though_the_engine_fails_after_it(shop: Shop) -> None:
+    feed, taken = write(shop, Broken(shop, after="late"), "a1", "late", "a2")
+    assert taken.dead == 0
+    assert shop.store.dead_letters() == []
+    assert shop.store.counts()["observations"] == 3
+    assert feed._figures.failures == 0, "the facts of the whole batch were written at the first try"
+
+
+def test_a_world_that_is_wrong_is_no_defect_and_keeps_the_batch(shop: Shop) -> None:
+    class Full(Broken):
+        def ingest(self, records: Sequence[Received], now: int, tags: Any = None) -> Taken:
+            raise StoreUnavailable
+
+    with pytest.raises(StoreUnavailable):
+        write(shop, Full(shop), "a1")
+    assert shop.store.journal_depth() == 1
+    assert shop.store.dead_letters() == []
+
+
+def test_a_data_subject_that_the_engine_fails_on_is_put_off_and_the_others_are_looked_at(shop: Shop) -> None:
+    for who in ("ann", "bob"):
+        shop.take(shop.event("order.placed", "2008-03-01", who=who, order=who, lines=1, data=ORDER), now="2008-03-02")
+    due = shop.store.due(NOW, 10)
+    assert len(due) == 2
+    real, bad = shop.pipeline.advance, set(shop.store.facts(due[:1]).keys)
+
+    def advance(keys: tuple[Key, ...], now: int) -> Subject:
+        if bad & set(keys):
+            raise KeyError(DEFECT)
+        return real(keys, now)
+
+    shop.pipeline.advance = advance  # type: ignore[method-assign, assignment]
+    assert not carry_out(shop.pipeline, NOW, Figures())
+    assert shop.store.due(NOW, 10) == []
+    assert bad & set(shop.store.due(NOW + 3601, 10))
+    lines = [line for line in shop.store.audit() if line.id.startswith("put-off")]
+    assert len(lines) == 1
+    assert "secret" not in lines[0].body
+
+
+def test_what_is_due_is_done_in_slices(shop: Shop) -> None:
+    for n in range(5):
+        shop.take(shop.event("order.placed", "2008-03-01", who=f"p{n}", order=f"o{n}", lines=1, data=ORDER), now="2008-03-02")
+    assert carry_out(shop.pipeline, NOW, Figures(), seconds_max=0.0), "no time: all is left"
+    assert len(shop.store.due(NOW, 10)) == 5
+    assert not carry_out(shop.pipeline, NOW, Figures(), seconds_max=60.0)
+    assert shop.store.due(NOW, 10) == []
+
+
+def test_the_place_of_a_defect_shows_no_text() -> None:
+    try:
+        raise ValueError(DEFECT)
+    except ValueError as error:
+        assert place(error).startswith("ValueError at test_the_place")
+        assert "secret" not in place(error)
