@@ -57,12 +57,15 @@ def clock(row: Mapping[str, Any]) -> Clock:
     """Read an anchor with its durations, as a policy's retention or a setting has it."""
     texts = [str(d) for d in ([row["duration"]] if isinstance(row["duration"], str) else row["duration"])]
     unless = row.get("unless")
+    instead = None
+    if isinstance(unless, Mapping) and "after" in unless:
+        instead = (str(unless["after"]), clock({k: v for k, v in unless.items() if k != "after"}))
     return Clock(
         anchors=_ids(row["anchor"]),
         durations=tuple(Duration.parse(t) for t in texts if not t.startswith("param:")),
         params=tuple(t.removeprefix("param:") for t in texts if t.startswith("param:")),
         after=_ids(row.get("after")),
-        unless=(str(unless["after"]), clock({k: v for k, v in unless.items() if k != "after"})) if isinstance(unless, Mapping) and "after" in unless else None,
+        unless=instead,
     )
 
 
@@ -99,8 +102,10 @@ def _activity(row: Mapping[str, Any]) -> Activity:
 
 
 def _retention(row: Mapping[str, Any]) -> Retention:
+    if row.get("anchor") == "collected":
+        clock_ = Clock((), (Duration.parse(row["duration"]),))
+        return Retention(id=row["id"], activities=_ids(row["activities"]), collected=True, clock=clock_)
     unless, warns = row.get("unless"), row.get("warns") or {}
-    anchored = "anchor" in row and row["anchor"] != "collected"
     while_ = warns.get("while") or {}
     return Retention(
         id=row["id"],
@@ -108,19 +113,13 @@ def _retention(row: Mapping[str, Any]) -> Retention:
         systems=_map(row.get("systems")),
         needs_setting=bool(row.get("needs_setting")),
         until=row.get("until"),
-        clock=clock(row) if anchored else None,
-        collected=row.get("anchor") == "collected",
+        clock=clock(row) if "anchor" in row else None,
         parameter=row.get("parameter"),
         unless=(unless["if"], unless["then"]) if unless else None,
         guest_as=row.get("guest_as"),
         warn_setting=warns.get("setting"),
         warn_opened=_ids(while_.get("opened_by")),
         warn_closed=_ids(while_.get("closed_by")),
-    ) if not row.get("anchor") == "collected" else Retention(
-        id=row["id"],
-        activities=_ids(row["activities"]),
-        collected=True,
-        clock=Clock((), (Duration.parse(row["duration"]),)),
     )
 
 
@@ -130,9 +129,7 @@ def _closings(rows: Sequence[Mapping[str, Any]] | None) -> tuple[Closing, ...]:
             all=_ids(r.get("all")),
             lines=r.get("lines"),
             plus=r.get("plus"),
-            none_open=(_ids(r["none_open"]["opened_by"]), _ids(r["none_open"]["closed_by"]))
-            if "none_open" in r
-            else None,
+            none_open=(_ids(r["none_open"]["opened_by"]), _ids(r["none_open"]["closed_by"])) if "none_open" in r else None,
         )
         for r in rows or ()
     )
@@ -207,10 +204,7 @@ def _suppression(row: Mapping[str, Any]) -> Suppression:
 
 
 def _guard(row: Mapping[str, Any]) -> Guard:
-    plain = {
-        k: row.get(k)
-        for k in ("to", "allowed", "needs", "otherwise", "setting", "age", "marketing", "event", "kind")
-    }
+    plain = {k: row.get(k) for k in ("to", "allowed", "needs", "otherwise", "setting", "age", "marketing", "event", "kind")}
     return Guard(
         id=row["id"],
         on=row["on"],
@@ -249,7 +243,7 @@ def _plain(kind: type, row: Mapping[str, Any], lists: Ids = ()) -> Any:  # noqa:
 @functools.cache
 def _yaml(path: Path, _stamp: int) -> Mapping[str, Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # type: ignore[no-any-return]
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # type: ignore[no-any-return]  # noqa: S506 - a safe one
 
 
 def read(path: Path) -> Mapping[str, Any]:
@@ -266,9 +260,13 @@ def read(path: Path) -> Mapping[str, Any]:
 
 
 def parameters(root: Path, jurisdiction: str | None) -> dict[str, Parameter]:
-    """Give the statutory parameters of a jurisdiction; those of the Union hold in each."""
+    """Give the statutory parameters of a jurisdiction; those of the Union hold in each.
+
+    A folder of policies may bring parameters of its own; without a file of them those of the package hold.
+    """
     found = {}
-    for row in read(root / "statutory.yaml")["parameters"]:
+    own = root / "statutory.yaml"
+    for row in read(own if own.exists() else POLICIES / "statutory.yaml")["parameters"]:
         if row["jurisdiction"] in (jurisdiction, "EU"):
             found[row["name"]] = Parameter(
                 row["name"],

@@ -19,7 +19,9 @@ SCENARIOS = [s for file in FILES for s in load(file)]
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.id)
 def test_scenario(scenario: Scenario) -> None:
     results = Rehearsal(scenario, SQLiteStore.open(":memory:")).run(check)
-    failed = [f"row {r.row.number} ({r.row.outcome} {r.row.target or r.row.step or ''}): {r.found}" for r in results if not r.passed]
+    failed = [
+        f"row {r.row.number} ({r.row.outcome} {r.row.target or r.row.step or ''}): {r.found}" for r in results if not r.passed
+    ]
     assert not failed, "\n".join([scenario.title, *failed])
     assert results
 

@@ -90,7 +90,9 @@ def test_a_mistake_is_found_at_its_line(changed: Callable[[str, str], list[str]]
 
 
 def test_a_category_that_nothing_carries_is_found(changed: Callable[[str, str], list[str]]) -> None:
-    found = changed("- {id: marketing_consent", "- {id: shoe_size, term: preferences, provenance: provided}\n- {id: marketing_consent")
+    found = changed(
+        "- {id: marketing_consent", "- {id: shoe_size, term: preferences, provenance: provided}\n- {id: marketing_consent"
+    )
     assert any("no event carries shoe_size" in f for f in found), found
 
 
