@@ -285,7 +285,7 @@ def test_a_busy_thread_does_not_hold_up_a_writing_one(store: SQLiteStore) -> Non
     statements: list[str] = []
     with store._file.snapshot() as db:  # noqa: SLF001 -- the statements are seen nowhere else
         db.set_trace_callback(statements.append)
-    keys = range(100)
+    keys = range(4096)
     store.write(
         Batch(
             shapes=[PLACED],
@@ -293,11 +293,11 @@ def test_a_busy_thread_does_not_hold_up_a_writing_one(store: SQLiteStore) -> Non
             observations=[observation(k, matter=k + 1) for k in keys],
             links=[Link(k, k + 1, "same", 0, 1) for k in keys],
             due=dict.fromkeys(keys, 9),
-            positions=[Position("orders", 0, 100)],
+            positions=[Position("orders", 0, 4096)],
         )
     )
-    assert len(store.known(keys)) == 100
-    assert len(statements) < 15
+    assert len(store.known(keys)) == 4096
+    assert len(statements) < 20
 
 
 def test_another_topics_position_leaves_the_journal_alone(store: SQLiteStore) -> None:
