@@ -23,12 +23,14 @@ from mode import Service
 from lineage.errors import LineageError, WorldError
 from lineage.store import AuditRow, Batch, CommandRow
 from streams.desk import Desk
+from streams.feed import place
 from streams.wiring import Engine
 
 DAY = 86_400
 _FIRST_SECONDS = 2
 _NEAR_DAYS = 7
 _LOOK_SECONDS = 0.2
+_WEBHOOK_SECONDS_MAX = 30.0
 _log = logging.getLogger("lineage.outbox")
 
 
@@ -65,13 +67,21 @@ class Outbox:
         store = self._engine.store
         rows = store.commands(controller, target, now, most)
         batch = Batch()
+        found = []
         for row in rows:
+            command = self.describe(row)
+            if not command["identifiers"]:
+                # The graph has forgotten the person: nobody can be told any more whom this is about.
+                batch.command_states[row.id] = ("dead", row.due, row.attempts)
+                batch.audit.append(_line(row, now, "gone", "unanswered when the graph forgot the person: not sent again"))
+                continue
+            found.append(command)
             later = now + backoff_seconds(row.attempts, random.random())  # noqa: S311 - spreads retries, hides nothing
             batch.command_states[row.id] = ("pending", later, row.attempts + 1)
             batch.audit += self._warnings(row, now)
         if rows:
             store.write(batch)
-        return [self.describe(row) for row in rows]
+        return found
 
     def describe(self, row: CommandRow) -> dict[str, Any]:
         """Make the command as a target gets it: with the person's identifiers in the clear."""
@@ -96,9 +106,14 @@ class Outbox:
         if not often and not (near and row.attempts):
             return []
         why = f"unanswered after {row.attempts} attempts" if often else "unanswered, and its day is near"
-        ids = sorted({i for reasons in body["reasons"].values() for i in reasons})
-        text = orjson.dumps({"about": why, "target": row.target, "case": row.case, "reasons": ids}).decode()
-        return [AuditRow(f"alert-{row.id}-{'often' if often else 'near'}", now, row.controller, "warned", text)]
+        return [_line(row, now, "often" if often else "near", why)]
+
+
+def _line(row: CommandRow, now: int, name: str, about: str) -> AuditRow:
+    """Make a warning about a command; the same one is written once."""
+    ids = sorted({i for reasons in orjson.loads(row.body)["reasons"].values() for i in reasons})
+    text = orjson.dumps({"about": about, "target": row.target, "case": row.case, "reasons": ids}).decode()
+    return AuditRow(f"alert-{row.id}-{name}", now, row.controller, "warned", text)
 
 
 def signature(secret: str, body: bytes) -> str:
@@ -123,14 +138,19 @@ class Webhooks(Service):  # type: ignore[misc]
     async def _run(self) -> None:
         if not self.targets:
             return
-        async with httpx.AsyncClient(timeout=30) as client:
-            while not self.should_stop:
-                for target in self.targets:
-                    try:
-                        await self._send(client, *target)
-                    except LineageError as error:
-                        _log.warning("webhook %s: %s", target[1], error)
-                await self.sleep(1.0)
+        async with httpx.AsyncClient(timeout=_WEBHOOK_SECONDS_MAX) as client:
+            await asyncio.gather(*(self._serve(client, *target) for target in self.targets))
+
+    async def _serve(self, client: httpx.AsyncClient, controller: str, target: str, url: str, secret: str) -> None:
+        """Look after one target: one that is slow or gone holds up no other."""
+        while not self.should_stop:
+            try:
+                await self._send(client, controller, target, url, secret)
+            except LineageError as error:
+                _log.warning("webhook %s: %s", target, error)
+            except Exception as error:  # noqa: BLE001 - the target is tried again; the text may show a value
+                _log.error("webhook %s: internal error (%s)", target, place(error))
+            await self.sleep(1.0)
 
     async def _send(self, client: httpx.AsyncClient, controller: str, target: str, url: str, secret: str) -> None:
         commands = await self._desk.do(lambda: self._outbox.take(controller, target, int(time.time()), 20))

@@ -116,8 +116,7 @@ def test_what_is_due_is_done_in_slices(shop: Shop) -> None:
 
 
 def test_the_place_of_a_defect_shows_no_text() -> None:
-    try:
-        raise ValueError(DEFECT)
-    except ValueError as error:
-        assert place(error).startswith("ValueError at test_the_place")
-        assert "secret" not in place(error)
+    with pytest.raises(ValueError, match=DEFECT) as caught:
+        float(DEFECT)
+    assert place(caught.value).startswith("ValueError at test_the_place")
+    assert "secret" not in place(caught.value)
