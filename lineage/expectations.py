@@ -24,8 +24,12 @@ Found = tuple[bool, Iterable[str], str]
 
 def check(r: Rehearsal, row: Row, day: dt.date) -> str | None:
     """Compare a row with what is; on the day after `until` the state must have ended."""
+    found = [_compare(r, s, row, day) for s in _whom(r, row, day)]
+    return None if None in found else found[0]
+
+
+def _compare(r: Rehearsal, s: Subject, row: Row, day: dt.date) -> str | None:
     ended = row.until is not None and day > row.until
-    s = _whom(r, row)
     problems = []
     for category in row.categories or ("",):
         so, reasons, found = _JUDGES[row.outcome](r, s, row, category, day)
@@ -45,13 +49,24 @@ def check(r: Rehearsal, row: Row, day: dt.date) -> str | None:
     return "; ".join(problems) or None
 
 
-def _whom(r: Rehearsal, row: Row) -> Subject:
-    """Give the state of the data subject that a row is about: whom the name means now, or whose the request was."""
+def _whom(r: Rehearsal, row: Row, day: dt.date) -> list[Subject]:
+    """Give the states of those whom a row may be about: a name means another data subject after each erasure.
+
+    It is the one whose the request was, else the one whom the name meant on the row's first day; what was done on a
+    day may have been done for an earlier one.
+    """
+    lives = dict(r.lives(row.controller, row.person))
     case = r.played.cases.get(row.step or "")
-    s = r.subject(row.controller, row.person)
-    if case is None or case in s.cases:
-        return s
-    return next((x for x in r.lives(row.controller, row.person) if case in x.cases), s)
+    owners = [s for s in lives.values() if case in s.cases]
+    if owners:
+        return owners[:1]
+    key = r.meant(row.controller, row.person)
+    if day != row.at:
+        key = r.played.meant.get(row.number, key)
+    r.played.meant.setdefault(row.number, key)
+    first = lives[key] if key in lives else Subject(r.policies[row.controller])
+    done = row.outcome in ("erased", "commanded", "notified", "unlinked", "corrected", "key_destroyed")
+    return [first, *(s for k, s in lives.items() if done and k != key)]
 
 
 def _last_use(r: Rehearsal, s: Subject, row: Row, category: str, day: dt.date, *, so: bool) -> bool:
@@ -141,11 +156,10 @@ def _absent(_r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -
     return not items and not listed, _explain_absence(s, row, category), _describe(s, items) if items else "it is on the list"
 
 
-def _told(r: Rehearsal, row: Row, category: str, kinds: Iterable[str], day: dt.date | None) -> list[Delivery]:
-    keys = set(r.keys(row.controller, row.person))
+def _told(r: Rehearsal, s: Subject, row: Row, category: str, kinds: Iterable[str], day: dt.date | None) -> list[Delivery]:
     return [
         d for d in r.played.deliveries
-        if d.target == row.target and d.controller == row.controller and d.key in keys and d.kind in kinds
+        if d.target == row.target and d.controller == row.controller and d.base in s.commands and d.kind in kinds
         and (not category or category in d.categories) and (day is None or d.day == day)
     ]  # fmt: skip
 
@@ -155,7 +169,7 @@ def _delivered_why(found: list[Delivery], category: str) -> list[str]:
 
 
 def _erased(r: Rehearsal, s: Subject, row: Row, category: str, day: dt.date) -> Found:
-    told = _told(r, row, category, ("erase",), day)
+    told = _told(r, s, row, category, ("erase",), day)
     left = _items(s, row, category, ending=True)
     if row.acknowledged:
         ok = bool(told) and _acknowledged(s, told, row.acknowledged, day)
@@ -242,9 +256,12 @@ def _tagged(_r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -
     return bool(tagged), _why(s, tagged), f"tags are {', '.join(tags) or 'none'}" if items else "no edge"
 
 
+_COMMANDS = ["erase", "correct", "restrict", "resume", "stop", "expire_cookie"]
+
+
 def _commanded(r: Rehearsal, s: Subject, row: Row, category: str, day: dt.date) -> Found:
-    kinds = [row.get("command") or ""] if row.get("command") else ["erase", "correct", "restrict", "resume", "stop", "expire_cookie"]
-    told = [d for d in _told(r, row, category, kinds, day) if not d.notice]
+    kinds = [str(row.get("command"))] if row.get("command") else _COMMANDS
+    told = [d for d in _told(r, s, row, category, kinds, day) if not d.notice]
     if told and row.acknowledged:
         state = [s.commands[d.base].acknowledged for d in told if d.base in s.commands]
         days = {s.policy.zone.day(a) for a in state if a is not None}
@@ -254,14 +271,15 @@ def _commanded(r: Rehearsal, s: Subject, row: Row, category: str, day: dt.date) 
 
 
 def _notified(r: Rehearsal, s: Subject, row: Row, category: str, day: dt.date) -> Found:
-    told = [d for d in _told(r, row, category, ("erase", "correct", "restrict", "resume"), day) if d.notice or d.target in s.policy.recipients]
+    kinds = ("erase", "correct", "restrict", "resume")
+    told = [d for d in _told(r, s, row, category, kinds, day) if d.notice or d.target in s.policy.recipients]
     told = [d for d in told if not s.policy.recipients[d.target].role.obeys]
     return bool(told), [*_delivered_why(told, category), *target_ids(s, row.target or "")], "no notification went out that day"
 
 
 def _not_told(r: Rehearsal, s: Subject, row: Row, category: str, day: dt.date) -> Found:
-    kinds = [row.get("command") or ""] if row.get("command") else ["erase", "correct", "restrict", "resume", "stop", "expire_cookie"]
-    told = [d for d in _told(r, row, category, kinds, None) if d.day <= day]
+    kinds = [str(row.get("command"))] if row.get("command") else _COMMANDS
+    told = [d for d in _told(r, s, row, category, kinds, None) if d.day <= day]
     ids = _explain_absence(s, row, category)
     if len(r.policies) > 1:
         ids += [g.id for p in r.policies.values() for g in p.guards]
@@ -297,7 +315,7 @@ def _verdicts_of(r: Rehearsal, s: Subject, row: Row, category: str) -> dict[str,
     """Give what became of a step: of an event that was about the data subject before the present one, too."""
     found = _verdicts(r, s, row, category)
     earlier = () if found else r.lives(row.controller, row.person)
-    return found or next((v for x in earlier if (v := _verdicts(r, x, row, category))), {})
+    return found or next((v for _, x in earlier if (v := _verdicts(r, x, row, category))), {})
 
 
 def _kinds(s: Subject) -> list[str]:

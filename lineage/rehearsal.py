@@ -19,7 +19,6 @@ import orjson
 import schemas
 from lineage import policy_file
 from lineage.deployment import Deployment, deployment
-from lineage.errors import NotFound
 from lineage.events import default_categories
 from lineage.guards import Answer, Question
 from lineage.identity import KeyRing
@@ -73,6 +72,8 @@ class Played:
     deliveries: list[Delivery] = field(default_factory=list)
     anonymous: dict[str, int] = field(default_factory=dict)
     """Steps whose event names no person: the key of the device that it hangs on."""
+    meant: dict[int, int] = field(default_factory=dict)
+    """Rows, and the key of the data subject whom their name meant on their first day."""
     other_use: dict[tuple[int, str], bool] = field(default_factory=dict)
 
 
@@ -290,30 +291,19 @@ class Rehearsal:
 
     # -- what the checks look at -------------------------------------------------------------------------------
 
-    def subject(self, controller: str, person: str) -> Subject:
-        """Give the state of a person now; nobody knows a person without events: an empty state."""
-        policy = self.policies[controller]
-        kind, value = self.bearer(person)
-        try:
-            key = self.pipeline.current(controller, kind, value)
-        except NotFound:
-            return Subject(policy)
-        return self.pipeline.look((key,), controller, self.clock)
+    def meant(self, controller: str, person: str) -> int:
+        """Give the key of the data subject whom a name means now."""
+        return self.pipeline.current(controller, *self.bearer(person))
 
-    def lives(self, controller: str, person: str) -> Iterator[Subject]:
-        """Give the states of all data subjects whom the name has meant, one after each erasure, the latest first."""
+    def lives(self, controller: str, person: str) -> Iterator[tuple[int, Subject]]:
+        """Give all data subjects whom the name has meant, one after each erasure, the latest first: keys and states."""
         kind, value = self.bearer(person)
         keys = [self.pipeline.keys.key(controller, kind, value)[0]]
         while self.store.tombstones((keys[-1],)):
             keys.append(self.pipeline.keys.successor(controller, kind, value, len(keys))[0])
         for key in reversed(keys):
             if key in self.store.known((key,)):
-                yield self.pipeline.look((key,), controller, self.clock)
-
-    def keys(self, controller: str, person: str) -> tuple[int, ...]:
-        """Give the keys of all identifiers of a person."""
-        kind, value = self.bearer(person)
-        return self.store.facts((self.pipeline.current(controller, kind, value),)).keys
+                yield key, self.pipeline.look((key,), controller, self.clock)
 
 
 def _names(value: Any) -> tuple[str, ...]:  # noqa: ANN401
