@@ -27,6 +27,7 @@ from lineage.identity import KeyRing
 from lineage.pipeline import Pipeline, Received
 from lineage.rights import Request
 from lineage.sqlite_store import SQLiteStore
+from streams.wiring import quiet_collector
 
 BATCH = 5000
 PERSONS = 100
@@ -182,6 +183,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
+    quiet_collector()
     try:
         if args.data != "synthetic":
             for name in datasets.NAMES if args.data == "mixed" else (args.data,):

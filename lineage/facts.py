@@ -20,6 +20,7 @@ from lineage.tagging import Tagged
 PERSON_KINDS = ("customer_number", "email", "account", "phone")
 """Which of an event's identifiers its observation hangs on: the first that it has."""
 DEVICE_KINDS = frozenset({"cookie"})
+_PERSONS_MAX = 1 << 16
 
 
 LATE = "late_after"
@@ -99,24 +100,29 @@ class Rows(NamedTuple):
     """(key, check, kind, value) of all identifiers."""
 
 
+class Known(NamedTuple):
+    """Identifiers that came together, as keys: the first bears the observations, `same` are links between persons."""
+
+    keys: tuple[Key, ...]
+    identifiers: tuple[tuple[Key, int, str, str], ...]
+    kinds: tuple[str, ...]
+    same: tuple[tuple[Key, Key], ...]
+    devices: tuple[Key, ...]
+
+
 class Plan(NamedTuple):
-    """How to read events of one form: which identifier bears the observation, which references are which.
+    """How to read events of one form: which references are which.
 
     A reference is (kind, place): a place from 0 on is that of a reference, one below 0 (counted from -1) that of an
     identifier. Two pairs of references where the second may be of two kinds (what a claim is about).
     """
 
-    bearer: int
-    others: tuple[int, ...]
-    devices: tuple[int, ...]
     references: tuple[tuple[str, int | None, str, int | None], ...]
 
 
 def _plan(type_: str, identifiers: tuple[str, ...], refs: tuple[str, ...]) -> Plan:
     spec = schemas.registry().types[type_]
-    persons = sorted((n for n, k in enumerate(identifiers) if k not in DEVICE_KINDS), key=lambda n: PERSON_KINDS.index(identifiers[n]))
     devices = [n for n, k in enumerate(identifiers) if k in DEVICE_KINDS]
-    bearer = (persons or devices)[0]
     named = [n for n, k in enumerate(refs) if k in spec.refs]
     first = named[0] if named else None
     kind = refs[first] if first is not None else ""
@@ -131,7 +137,7 @@ def _plan(type_: str, identifiers: tuple[str, ...], refs: tuple[str, ...]) -> Pl
         found = ((kind, first, "device", -1 - devices[0]),)
     else:
         found = ((kind, first, "", None),)
-    return Plan(bearer, tuple(n for n in persons if n != bearer), tuple(n for n in devices if n != bearer), found)
+    return Plan(found)
 
 
 class Writer:
@@ -143,6 +149,10 @@ class Writer:
         self._policies = policies
         self.shapes = shapes
         self._plans: dict[tuple[object, ...], Plan] = {}
+        self._likes: dict[tuple[object, ...], tuple[int, ...]] = {}
+        # Two generations bound what is kept: what the younger lacks is looked up in the older, which is dropped whole.
+        self._young: dict[tuple[str, tuple[tuple[str, str], ...]], Known] = {}
+        self._old: dict[tuple[str, tuple[tuple[str, str], ...]], Known] = {}
 
     def rows(self, tagged: Tagged, evidence: int, successor: Callable[[Key, str, str], tuple[Key, int]] | None = None) -> Rows:
         """Make the rows of an event; `successor` replaces the key of an identifier whose first bearer was erased."""
@@ -150,33 +160,58 @@ class Writer:
         if not given:
             return Rows((), (), (), ())
         key_of = self._keys.key
-        form = (type_, *[k for k, _ in given], "", *[k for k, _ in refs])
+        person = self._person(controller, given) if successor is None else self._known(controller, given, successor)
+        form = (type_, person.kinds, *[k for k, _ in refs])
         plan = self._plans.get(form)
         if plan is None:
-            plan = self._plans[form] = _plan(type_, tuple(k for k, _ in given), tuple(k for k, _ in refs))
-        identifiers = [(*key_of(controller, kind, value), kind, value) for kind, value in given]
-        if successor is not None:
-            identifiers = [(*successor(i[0], i[2], i[3]), i[2], i[3]) for i in identifiers]
-        bearer = identifiers[plan.bearer][0]
+            plan = self._plans[form] = _plan(type_, person.kinds, tuple(k for k, _ in refs))
+        identifiers, bearer = person.identifiers, person.keys[0]
         observations = []
-        shape = 0
-        for kind, place, about_kind, about in plan.references:
+        like = (form, controller, terms, fields, found)
+        shapes = self._likes.get(like)
+        if shapes is None:
+            bodies = [ShapeBody(terms, fields, kind, about_kind, found) for kind, _, about_kind, _ in plan.references]
+            shapes = self._likes[like] = tuple([self.shapes.id_of(controller, type_, body) for body in bodies])
+        for shape, (kind, place, about_kind, about) in zip(shapes, plan.references, strict=True):
             matter = 0 if place is None else key_of(controller, *refs[place])[0]
             second = 0
             if about is not None:
                 second = identifiers[-1 - about][0] if about < 0 else key_of(controller, about_kind, refs[about][1])[0]
-            shape = self.shapes.id_of(controller, type_, ShapeBody(terms, fields, kind, about_kind, found))
             observations.append(Observation(bearer, at, shape, matter, second, evidence))
         if len(identifiers) == 1:
-            return Rows((bearer,), tuple(observations), (), tuple(identifiers))
-        links = []
-        for n in plan.others:
-            other = identifiers[n][0]
-            links.append(Link(bearer, other, "same", 0, at) if bearer < other else Link(other, bearer, "same", 0, at))
-        for n in plan.devices:
-            links.append(Link(bearer, identifiers[n][0], "device", shape, at))
-        keys = (bearer, *[identifiers[n][0] for n in (*plan.others, *plan.devices)])
-        return Rows(keys, tuple(observations), tuple(links), tuple(identifiers))
+            return Rows(person.keys, tuple(observations), (), identifiers)
+        links = [Link(a, b, "same", 0, at) for a, b in person.same]
+        links += [Link(bearer, device, "device", shapes[-1], at) for device in person.devices]
+        return Rows(person.keys, tuple(observations), tuple(links), identifiers)
+
+    def _person(self, controller: str, given: tuple[tuple[str, str], ...]) -> Known:
+        """Give what is known of identifiers that came together; they come together again and again."""
+        name = (controller, given)
+        found = self._young.get(name)
+        if found is None:
+            found = self._old.get(name) or self._known(controller, given)
+            if len(self._young) >= _PERSONS_MAX:
+                self._old, self._young = self._young, {}
+            self._young[name] = found
+        return found
+
+    def _known(
+        self, controller: str, given: tuple[tuple[str, str], ...], successor: Callable[[Key, str, str], tuple[Key, int]] | None = None
+    ) -> Known:
+        key_of = self._keys.key
+        made = [(*key_of(controller, kind, value), kind, value) for kind, value in given]
+        if successor is not None:
+            made = [(*successor(i[0], i[2], i[3]), i[2], i[3]) for i in made]
+        persons = sorted((i for i in made if i[2] not in DEVICE_KINDS), key=lambda i: PERSON_KINDS.index(i[2]))
+        devices = [i for i in made if i[2] in DEVICE_KINDS]
+        first, *others = [i[0] for i in (*persons, *devices)]
+        same = tuple((min(first, i[0]), max(first, i[0])) for i in persons if i[0] != first)
+        apart = tuple(i[0] for i in devices if i[0] != first)
+        return Known((first, *others), tuple(made), tuple(i[2] for i in made), same, apart)
+
+    def forget(self) -> None:
+        """Drop the values that are kept in memory: after an erasure none of them is left."""
+        self._young, self._old = {}, {}
 
 
 def seal_row(keys: KeyRing, controller: str, row: tuple[Key, int, str, str], random: Callable[[int], bytes]) -> Identifier:

@@ -73,6 +73,7 @@ class KeyRing:
         self._states = {name: hmac.new(secret, digestmod="sha256") for name, secret in hash_keys.items()}
         self._kek = AESGCM(kek)
         # Two generations bound the cache: what the younger lacks is looked up in the older, which is dropped whole.
+        self._headers: dict[tuple[str, str], bytes] = {}
         self._young: dict[tuple[str, str, str], tuple[Key, int]] = {}
         self._old: dict[tuple[str, str, str], tuple[Key, int]] = {}
 
@@ -114,8 +115,10 @@ class KeyRing:
 
     def seal(self, controller: str, kind: str, value: str, random: Callable[[int], bytes]) -> bytes:
         """Encrypt an identifier's value under a fresh key of its own; `random` must be fit for secrets."""
-        names = (controller.encode(), kind.encode())
-        header = _VALUE + b"".join(bytes((len(name),)) + name for name in names)
+        header = self._headers.get((controller, kind))
+        if header is None:
+            names = (controller.encode(), kind.encode())
+            header = self._headers[controller, kind] = _VALUE + b"".join(bytes((len(name),)) + name for name in names)
         return header + self._encrypt(value.encode(), header, random)
 
     def open(self, sealed: bytes) -> tuple[str, str]:

@@ -195,7 +195,13 @@ class Pipeline:
         reaction = self.reactions.of(shape)
         taken.edges += reaction.edges
         key = rows.keys[0]
-        if reaction.now or any(self._known.get(k) for k in rows.keys):
+        urgent = reaction.now
+        if not urgent:
+            for k in rows.keys:
+                if self._known.get(k):
+                    urgent = True
+                    break
+        if urgent:
             batch.due[key] = 0
             taken.touched.add(key)
         elif reaction.after is not None:
@@ -438,6 +444,8 @@ class Pipeline:
         self._known.update({i.key: found.watched for i in facts.identifiers})
         if found.forget:
             self._linked.clear()
+            self.writer.forget()
+            self.keys.clear()
             self._subjects.pop(facts.keys[0], None)
             for key in facts.keys:
                 self._known.pop(key, None)

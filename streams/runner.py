@@ -37,6 +37,7 @@ class Server(uvicorn.Server):
 async def serve(told: Settings, ready: asyncio.Event | None = None) -> None:
     """Run until a signal comes; then take no more events, write those that wait, and close the file."""
     engine = wiring.engine(told)
+    wiring.quiet_collector()
     desk, door = Desk(), Desk()
     try:
         intake = Intake(engine.store, door, told.flush_ms, told.journal_events_max)
