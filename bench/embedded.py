@@ -19,8 +19,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import schemas
 import yaml
+
+import schemas
 from bench import datasets
 from lineage import policy_file
 from lineage.identity import KeyRing

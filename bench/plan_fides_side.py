@@ -8,13 +8,12 @@ import statistics
 import sys
 import time
 
-from loguru import logger
-
 import fides.api.db.base  # noqa: F401 - its models must be known before any is used
 from fides.api.graph.config import Collection, FieldAddress, GraphDataset, ScalarField
 from fides.api.graph.graph import DatasetGraph
 from fides.api.graph.traversal import Traversal
 from fides.api.task.create_request_tasks import build_access_networkx_digraph, build_erasure_networkx_digraph, collect_tasks_fn
+from loguru import logger
 
 logger.remove()
 logger.disable("fides")

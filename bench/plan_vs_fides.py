@@ -41,7 +41,9 @@ def policy(count: int, shape: str) -> Policy:
     if shape == "tree":
         activity["feeds"] = {"order": systems[:1]}
     raw["activities"] = [activity]
-    raw.update(recipients=[], holds=[], rights=[{"id": "P-ERA-1", "right": "erasure"}], links=[], suppression=[], guards=[], retention=[])
+    raw.update(
+        recipients=[], holds=[], rights=[{"id": "P-ERA-1", "right": "erasure"}], links=[], suppression=[], guards=[], retention=[]
+    )
     raw["cited_with"] = {}
     return policy_file.build(raw)
 

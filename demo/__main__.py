@@ -40,7 +40,7 @@ _TOKEN = "for-this-folder-only"  # noqa: S105 - opens nothing but the demo's own
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 
 
-class Failed(Exception):  # noqa: N818 - the demo has failed
+class Failed(Exception):
     """Something is not as the demo says."""
 
 

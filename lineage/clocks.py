@@ -89,7 +89,7 @@ def parameter_end(s: Subject, name: str, matter: Matter) -> dt.date | None:
         return None
     if parameter.years is not None:
         return end_of_year_after(zone.day(matter.events[0][0]), parameter.years)
-    assert parameter.duration is not None  # noqa: S101 - the file's schema demands one of the two
+    assert parameter.duration is not None
     if parameter.anchor is None:
         anchors = matter.times(("order.delivered",))
     else:
@@ -112,7 +112,7 @@ def _end_for(s: Subject, hold: Hold, matter: Matter) -> dt.date | None:
     return closed_on(s, matter, hold.opened_by, hold.closed_by)
 
 
-def _latest(s: Subject, ends: Sequence[dt.date | None], today: dt.date) -> tuple[bool, dt.date | None]:
+def _latest(ends: Sequence[dt.date | None], today: dt.date) -> tuple[bool, dt.date | None]:
     running = [e for e in ends if e is not None and e >= today]
     if not running:
         return False, None
@@ -131,10 +131,10 @@ def keepings(s: Subject, blocks: str, today: dt.date) -> list[Keeping]:
         if (hold.if_state and not s.state(hold.if_state)) or (hold.unless_state and s.state(hold.unless_state)):
             continue
         matters = [m for m in s.matters.values() if hold.transaction is None or m.kind == "order"]
-        active, until = _latest(s, [_end_for(s, hold, m) for m in matters], today)
+        active, until = _latest([_end_for(s, hold, m) for m in matters], today)
         own: dict[str, dt.date | None] = {}
         for target, closings in hold.recipient_closings.items():
-            held, end = _latest(s, [closed_on(s, m, hold.opened_by, closings) for m in matters], today)
+            held, end = _latest([closed_on(s, m, hold.opened_by, closings) for m in matters], today)
             if held:
                 own[target] = end
         if active or own:
@@ -295,7 +295,7 @@ def rule_end(s: Subject, rule: Retention, item: Item) -> tuple[bool, dt.date | N
     if rule.parameter is not None:
         return True, parameter_end(s, rule.parameter, matter) if matter else None
     if rule.collected:
-        assert rule.clock is not None  # noqa: S101 - set with `collected`
+        assert rule.clock is not None
         return True, rule.clock.durations[0].after(s.policy.zone.day(item.last))
     if rule.guest_as is not None and not s.had_account:
         clock = next((c for (_, a), c in s.policy.clocks.items() if a == rule.guest_as), None)

@@ -86,9 +86,7 @@ def graph_digest(
         # A link without a shape says by its ends whose it is.
         links = (link for link in links if (link.shape in named if link.shape else link.a in keys))
     total = (
-        _sum(_identifier_hashes(identifiers))
-        + _sum(_observation_hashes(observations, named))
-        + _sum(_link_hashes(links, named))
+        _sum(_identifier_hashes(identifiers)) + _sum(_observation_hashes(observations, named)) + _sum(_link_hashes(links, named))
     )
     return f"{total % _MODULUS:064x}"
 

@@ -52,7 +52,9 @@ def effects(s: Subject, facts: Facts, now: int, successor: Callable[[Identifier]
     batch.audit = [_line(key, controller, n) for n in s.notes]
     through = s.erased_at is not None and s.cases[s.erasure].done
     if s.erased_at is not None:
-        batch.tombstones = [Tombstone(i.key, controller, s.erased_at, successor(i)) for i in facts.identifiers if i.key not in shared]
+        batch.tombstones = [
+            Tombstone(i.key, controller, s.erased_at, successor(i)) for i in facts.identifiers if i.key not in shared
+        ]
     if forgets and through and not s.items and not _waiting(s, now):
         batch.forget_observations = [o for o in facts.observations if o.key not in shared]
         batch.forget_identifiers = [k for k in facts.keys if k not in shared]
@@ -148,7 +150,9 @@ def outcomes(s: Subject, case: str) -> list[dict[str, object]]:
     for command in s.commands.values():
         if command.case != case:
             continue
-        outcome = {"done": "erased" if command.kind in ("erase", "expire_cookie") else command.kind, "open": "unconfirmed"}.get(command.state, command.state)
+        outcome = {"done": "erased" if command.kind in ("erase", "expire_cookie") else command.kind, "open": "unconfirmed"}.get(
+            command.state, command.state
+        )
         for category, reasons in command.why.items():
             found.append({"target": command.target, "category": category, "command": command.kind, "outcome": outcome,
                           "because": reasons, "issued": command.issued, "acknowledged": command.acknowledged})  # fmt: skip

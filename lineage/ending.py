@@ -45,7 +45,16 @@ def issue(
     device = target in s.policy.systems and not s.policy.systems[target].erasable
     id_ = command_id(s.policy.id, s.name, case, target, kind, activity, s.now)
     command = Command(
-        id_, case, kind, target, s.now, dict(because), activity, notice, keeps_open=not notice and not device, sent=[s.now],
+        id_,
+        case,
+        kind,
+        target,
+        s.now,
+        dict(because),
+        activity,
+        notice,
+        keeps_open=not notice and not device,
+        sent=[s.now],
     )
     known = s.commands.setdefault(id_, command)
     for category, reasons in because.items():

@@ -32,6 +32,7 @@ class Refused(BadEvent):
     """The policy refuses the event as a whole; `rules` are the policy's ids that say so."""
 
     def __init__(self, reason: str, rules: tuple[str, ...] = ()) -> None:
+        """Take the reason, and the rules that it rests on."""
         super().__init__(reason)
         self.rules = rules
 
@@ -48,6 +49,7 @@ class PolicyError(BadCall):
     """A policy file is wrong; `rules` are the policy's ids concerned."""
 
     def __init__(self, reason: str, rules: tuple[str, ...] = ()) -> None:
+        """Take the reason, and the rules that it rests on."""
         super().__init__(reason)
         self.rules = rules
 

@@ -16,11 +16,18 @@ from lineage.clocks import covers, keeping_of, keepings, matter_kind
 from lineage.ending import distrust, end, target_ids, why
 from lineage.guards import disclosure, secret
 from lineage.holding import (
-    Happening, consented, feed, narrowed, put, receives, stopped, verdict,
+    Happening,
+    consented,
+    feed,
+    narrowed,
+    put,
+    receives,
+    stopped,
+    verdict,
 )
 from lineage.policy import Activity, Basis, EventKind, Ids, Policy, Role
 from lineage.rights import CHANNEL_TERM, end_activity, object_to, suppress, withdraw_channel
-from lineage.subject import Change, Grant, Item, Matter, Quarantine, Subject, Use
+from lineage.subject import Change, DoNotUse, Grant, Item, Matter, Quarantine, Subject, Use
 
 if TYPE_CHECKING:
     from lineage.fold import Event
@@ -63,10 +70,17 @@ def happening(s: Subject, event: Event) -> Happening:
     kinds = kinds_of(policy, event.type, fields.get("channel"), fields.get("network"))
     needs_kind = bool(schemas.registry().types[event.type].kinds) and not event.type.startswith(_EVERY_POLICY)
     return Happening(
-        event.at, event.type,
+        event.at,
+        event.type,
         frozenset(by_term[t] for t in terms if t in by_term),
         frozenset(t for t in terms if t not in by_term),
-        fields, {}, kinds, needs_kind and not kinds, event.matter, event.about, event.device_only,
+        fields,
+        {},
+        kinds,
+        needs_kind and not kinds,
+        event.matter,
+        event.about,
+        event.device_only,
         occurred=event.occurred,
     )
 
@@ -328,8 +342,13 @@ def _sign_up(s: Subject, e: Happening, activities: list[Activity]) -> None:
 
 def lift(s: Subject, channel: str | None = None) -> None:
     """Lift what a fresh consent lifts: the do-not-use entries for the channel, and those for all marketing."""
-    s.do_not_use = [d for d in s.do_not_use if d.hidden or (d.target and d.channel != channel)
-                    or (d.channel is not None and d.channel != channel) or (d.activity and d.scope and d.scope != d.activity)]  # fmt: skip
+
+    def stays(d: DoNotUse) -> bool:
+        other_channel = d.channel is not None and d.channel != channel
+        narrower = bool(d.activity and d.scope and d.scope != d.activity)
+        return d.hidden or other_channel or narrower or (d.target is not None and d.channel != channel)
+
+    s.do_not_use = [d for d in s.do_not_use if stays(d)]
 
 
 def _consent_given(s: Subject, e: Happening) -> None:
@@ -425,7 +444,7 @@ def _cookie(s: Subject, e: Happening) -> None:
         feed(s, e)
         return
     if e.type == "cookie.declined":
-        _declined(s, e, device)
+        _declined(s, device)
         return
     if rule.since == "each":
         if e.fields.get("logged_in") is True:
@@ -447,7 +466,7 @@ def _cookie(s: Subject, e: Happening) -> None:
     s.waiting_views.setdefault(device, []).append(e)
 
 
-def _declined(s: Subject, e: Happening, device: str) -> None:
+def _declined(s: Subject, device: str) -> None:
     rule = next((r for r in s.policy.links if r.device and r.accepted), None)
     if rule is None or device not in s.devices:
         return
@@ -510,8 +529,8 @@ def _copied(s: Subject, e: Happening) -> None:
 
 def _disclosed(s: Subject, e: Happening) -> None:
     to = str(e.fields.get("to"))
-    facts = {k: e.fields.get(k) for k in ("ground", "country", "safeguard", "legal_instrument")}
-    reported = secret(s, to, ground=facts["ground"], instrument=facts["legal_instrument"])
+    facts = {k: e.fields.get(k) for k in ("ground", "country", "safeguard")}
+    reported = secret(s, to, ground=facts["ground"], instrument=e.fields.get("legal_instrument"))
     for category in sorted(e.categories):
         answer = disclosure(s, to, (category,), **facts)
         verdict(s, e, "allowed" if answer.allowed else "blocked", answer.reasons, to, (category,))
@@ -612,6 +631,7 @@ def _claims(s: Subject, e: Happening) -> None:
     elif e.type == "claim.closed":
         s.closed_claims[e.matter] = e.at
     else:
+
         def listed(name: str) -> tuple[str, ...]:
             value = e.fields.get(name)
             return tuple(str(v) for v in value) if isinstance(value, tuple) else ()
@@ -650,10 +670,10 @@ def _ends(s: Subject, e: Happening) -> None:
 def _no_more_post(s: Subject, e: Happening) -> None:
     """Read an unsubscription from post as an objection to it: post rests on no consent."""
     for activity in s.policy.activities.values():
-        if activity.marketing == "direct" and "address" in {s.policy.categories[c].term for c in activity.categories}:
-            if not activity.needs_consent:
-                object_to(s, activity, str(e.fields.get("via") or ""))
-                return
+        by_post = "address" in {s.policy.categories[c].term for c in activity.categories}
+        if activity.marketing == "direct" and by_post and not activity.needs_consent:
+            object_to(s, activity, str(e.fields.get("via") or ""))
+            return
     withdraw_channel(s, "post", str(e.fields.get("via") or ""))
 
 

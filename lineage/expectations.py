@@ -213,9 +213,13 @@ def _suppressed(_r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.dat
         if row.target in lists:
             ok = d.target == row.target and (not category or category in d.categories)
         elif channel:
-            ok = not d.hidden and d.target is None and (d.channel == channel or (d.channel is None and d.scope == "direct_marketing"))
+            ok = (
+                not d.hidden
+                and d.target is None
+                and (d.channel == channel or (d.channel is None and d.scope == "direct_marketing"))
+            )
         elif scope:
-            ok = not d.hidden and scope in (d.scope, d.activity) or (scope == "direct_marketing" and d.scope == scope)
+            ok = (not d.hidden and scope in (d.scope, d.activity)) or (scope == "direct_marketing" and d.scope == scope)
         else:
             ok = (d.hidden and (not d.categories or category in d.categories) and bool(_items(s, row, category))) or (
                 not d.hidden and not category)  # fmt: skip
@@ -319,7 +323,7 @@ def _verdicts_of(r: Rehearsal, s: Subject, row: Row, category: str) -> dict[str,
 
 
 def _kinds(s: Subject) -> list[str]:
-    return [k.id for k in s.policy.kinds.values() if k.base in ("survey",)]
+    return [k.id for k in s.policy.kinds.values() if k.base == "survey"]
 
 
 def _judge_step(outcome: str) -> Callable[[Rehearsal, Subject, Row, str, dt.date], Found]:

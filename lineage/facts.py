@@ -172,7 +172,7 @@ class Writer:
         if shapes is None:
             bodies = [ShapeBody(terms, fields, kind, about_kind, found) for kind, _, about_kind, _ in plan.references]
             shapes = self._likes[like] = tuple([self.shapes.id_of(controller, type_, body) for body in bodies])
-        for shape, (kind, place, about_kind, about) in zip(shapes, plan.references, strict=True):
+        for shape, (_, place, about_kind, about) in zip(shapes, plan.references, strict=True):
             matter = 0 if place is None else key_of(controller, *refs[place])[0]
             second = 0
             if about is not None:
@@ -196,7 +196,10 @@ class Writer:
         return found
 
     def _known(
-        self, controller: str, given: tuple[tuple[str, str], ...], successor: Callable[[Key, str, str], tuple[Key, int]] | None = None
+        self,
+        controller: str,
+        given: tuple[tuple[str, str], ...],
+        successor: Callable[[Key, str, str], tuple[Key, int]] | None = None,
     ) -> Known:
         key_of = self._keys.key
         made = [(*key_of(controller, kind, value), kind, value) for kind, value in given]

@@ -11,7 +11,16 @@ from dataclasses import dataclass
 
 from lineage.calendar import Duration
 from lineage.clocks import (
-    FOREVER, Keeping, clock_end, closed_on, keeping_now, keeping_of, keepings, last_day, matter_kind, retention_end,
+    FOREVER,
+    Keeping,
+    clock_end,
+    closed_on,
+    keeping_now,
+    keeping_of,
+    keepings,
+    last_day,
+    matter_kind,
+    retention_end,
 )  # fmt: skip
 from lineage.ending import acknowledge, distrust, end, issue, target_ids, why
 from lineage.events import take
@@ -306,9 +315,9 @@ def _cases(s: Subject) -> None:
         elif open_:
             case.done = False
     erasure = s.cases.get(s.erasure)
-    if erasure is not None and erasure.done and not s.items:
-        if not any(c.kind == "key_destroyed" and not c.target for c in s.changes):
-            s.changes.append(Change(s.now, "key_destroyed", "", "", "", erasure.reasons))
+    destroyed = any(c.kind == "key_destroyed" and not c.target for c in s.changes)
+    if erasure is not None and erasure.done and not s.items and not destroyed:
+        s.changes.append(Change(s.now, "key_destroyed", "", "", "", erasure.reasons))
 
 
 def next_due(s: Subject) -> dt.date | None:
@@ -336,4 +345,17 @@ def next_due(s: Subject) -> dt.date | None:
     return min(later, default=None)
 
 
-__all__ = ["Decision", "Entry", "Event", "Receipt", "Role", "Succession", "apply", "distrust", "matter_kind", "next_due", "run_until", "settle"]
+__all__ = [
+    "Decision",
+    "Entry",
+    "Event",
+    "Receipt",
+    "Role",
+    "Succession",
+    "apply",
+    "distrust",
+    "matter_kind",
+    "next_due",
+    "run_until",
+    "settle",
+]

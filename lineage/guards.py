@@ -1,4 +1,4 @@
-"""Answer a service that asks first: may this message go, these data be disclosed, sold, read or used?
+"""Answer a service that asks whether a message may go, or data be disclosed, sold, read or used.
 
 What arrives is a question and the state of a data subject; what leaves is allowed or blocked with the rules that say
 so. The same guards judge events that report what has already happened. Nothing here changes the state.
@@ -135,7 +135,7 @@ def usable(s: Subject, activity: Activity) -> list[Item]:
 
 
 def message(s: Subject, q: Question) -> Answer:
-    """May a message go out for an activity, over a channel, on a topic?"""
+    """Say whether a message may go out for an activity, over a channel, on a topic."""
     activity = s.policy.activities.get(q.activity or "")
     if activity is None:
         return _no(s, *(r.id for r in s.policy.rights if r.right == "purpose"), "gdpr:5")
@@ -180,7 +180,7 @@ def _consented_message(s: Subject, q: Question, activity: Activity, topic_ids: I
 
 
 def use(s: Subject, q: Question) -> Answer:
-    """May data be used for an activity, or for a purpose that no activity has?"""
+    """Say whether data may be used for an activity, or for a purpose that no activity has."""
     activity = s.policy.activities.get(q.activity or q.purpose or "")
     if activity is None:
         ids = [r.id for r in s.policy.rights if r.right == "purpose"]
@@ -205,7 +205,7 @@ def use(s: Subject, q: Question) -> Answer:
 
 
 def read(s: Subject, q: Question) -> Answer:
-    """May a reader look at what a target holds?"""
+    """Say whether a reader may look at what a target holds."""
     policy = s.policy
     listed = [x for x in policy.suppression if x.system == q.target and x.keeps != "tag"]
     readers = [x for x in policy.suppression if x.reader]
@@ -244,10 +244,18 @@ def sale(s: Subject, to: str | None, categories: Ids) -> Answer:
 
 
 def disclosure(
-    s: Subject, to: str, categories: Ids, *, ground: object = None, country: object = None, safeguard: object = None,
-    agreement: object = None, vetted: object = None, purpose: object = None, legal_instrument: object = None,
+    s: Subject,
+    to: str,
+    categories: Ids,
+    *,
+    ground: object = None,
+    country: object = None,
+    safeguard: object = None,
+    agreement: object = None,
+    vetted: object = None,
+    purpose: object = None,
 ) -> Answer:
-    """May data go to a party? The policy's guards are asked in their order, then what the recipient may receive."""
+    """Say whether data may go to a party. The policy's guards are asked in their order, then what the recipient may receive."""
     policy = s.policy
     recipient = policy.recipients.get(to)
     rules = [g for g in policy.guards if g.on == "disclosure"]

@@ -44,7 +44,12 @@ class Happening:
 
 
 def verdict(
-    s: Subject, e: Happening, outcome: str, reasons: Iterable[str], target: str = "", categories: Iterable[str] = ("",),
+    s: Subject,
+    e: Happening,
+    outcome: str,
+    reasons: Iterable[str],
+    target: str = "",
+    categories: Iterable[str] = ("",),
 ) -> None:
     """Record what became of an event's categories at a target."""
     ids = tuple(dict.fromkeys(reasons))
@@ -53,8 +58,17 @@ def verdict(
 
 
 def put(
-    s: Subject, e: Happening, target: str, activity: str, category: str, cites: Iterable[str], *, use: Use = Use.ORDINARY,
-    why: Reasons = (), source: str | None = None, matter: str | None = None,
+    s: Subject,
+    e: Happening,
+    target: str,
+    activity: str,
+    category: str,
+    cites: Iterable[str],
+    *,
+    use: Use = Use.ORDINARY,
+    why: Reasons = (),
+    source: str | None = None,
+    matter: str | None = None,
 ) -> Item:
     """Add or refresh an item."""
     key = (target, activity, category, e.matter if matter is None else matter)
@@ -89,7 +103,7 @@ def _tag(s: Subject, e: Happening, item: Item) -> None:
         item.tags.add("outside_eea")
 
 
-def systems_of(s: Subject, activity: Activity, base: str) -> Ids:
+def systems_of(activity: Activity, base: str) -> Ids:
     """Give the systems of an activity that an event of a kind feeds."""
     return activity.feeds.get(base, activity.systems) if activity.feeds else activity.systems
 
@@ -132,11 +146,7 @@ def renewed(s: Subject, activity: Activity, entry: DoNotUse) -> bool:
 
 def consent_ids(s: Subject, activity: Activity) -> Ids:
     """Give the rules that ask for a consent to the activity."""
-    ids = [
-        r.id
-        for r in s.policy.rights
-        if r.right == "consent" and (r.activities == "consent" or activity.name in r.activities)
-    ]
+    ids = [r.id for r in s.policy.rights if r.right == "consent" and (r.activities == "consent" or activity.name in r.activities)]
     withdrawn = [r.id for r in s.policy.rights if r.right == "withdrawal" and activity.name in (*r.ends, *r.asked_ends)]
     return (*ids, *withdrawn, activity.id)
 
@@ -191,7 +201,7 @@ def feed(s: Subject, e: Happening, cites: Iterable[str] = ()) -> None:
         reasons = stopped(s, activity, e)
         if reasons is not None:
             if categories:
-                for target in systems_of(s, activity, base):
+                for target in systems_of(activity, base):
                     verdict(s, e, "blocked", reasons, target, sorted(categories))
             fed |= categories
             continue
@@ -203,7 +213,7 @@ def feed(s: Subject, e: Happening, cites: Iterable[str] = ()) -> None:
 
 
 def _systems(s: Subject, e: Happening, activity: Activity, base: str, categories: frozenset[str], cites: Ids) -> None:
-    for system in systems_of(s, activity, base):
+    for system in systems_of(activity, base):
         for category in sorted(categories):
             if system in activity.in_systems and category not in activity.in_systems[system]:
                 continue

@@ -7,9 +7,9 @@ and what follows from them costs a repetition, never a loss: the due date that t
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from base64 import b64decode, b64encode
 from typing import NamedTuple
 
 import orjson
@@ -22,12 +22,12 @@ from lineage.facts import LATE, Rows, Shapes, Writer, seal_row
 from lineage.guards import Answer, Question, ask
 from lineage.identity import KeyRing
 from lineage.policy import Policy
+from lineage.projection import EventReader
 from lineage.reactions import Reactions
 from lineage.rights import Request
 from lineage.store import AuditRow, Batch, CaseRow, DeadLetter, Facts, GraphStore, Identifier, Key, Link, Position, Tombstone
 from lineage.store import Entry as EntryRow
 from lineage.subject import Subject
-from lineage.projection import EventReader
 from lineage.tagging import Tagged
 from lineage.timeline import entries, write_entry
 
@@ -36,6 +36,7 @@ OUTCOMES = ("erased", "retained", "no_data", "unsupported", "refused", "failed")
 """What a target may answer to an erasure; whatever it answers, "complete" is not among it."""
 _SUBJECTS_MAX = 512
 _LINKS_MAX = 200_000
+_NO_POLICY = "the event names a controller that has no policy here"
 _NEVER = 1 << 62
 _LATER = Link(0, 0, "", 0, _NEVER)
 
@@ -98,7 +99,7 @@ class Pipeline:
             try:
                 tagged = self.tag(record.value) if tags is None else _tagged(tags[n])
                 if tagged.controller not in self.policies:
-                    raise Undecodable("the event names a controller that has no policy here")  # noqa: EM101, TRY301
+                    raise Undecodable(_NO_POLICY)
                 rows = self.writer.rows(tagged, record.partition << 40 | record.offset)
             except BadEvent as error:
                 batch.dead_letters.append(self.dead_letter(record, str(error), now))
@@ -128,7 +129,11 @@ class Pipeline:
 
     def dead_letter(self, record: Received, reason: str, now: int) -> DeadLetter:
         """Describe an event that cannot become facts, without showing anything of it."""
-        schema_id = int.from_bytes(record.value[1:5], "big") if record.value[:1] == b"\0" and len(record.value) > 4 else 0
+        schema_id = (
+            int.from_bytes(record.value[1:5], "big")
+            if record.value[:1] == b"\0" and len(record.value) >= schemas.HEADER.size
+            else 0
+        )
         sealed = self.keys.seal_payload(record.value, self._random)
         return DeadLetter(record.topic, record.partition, record.offset, schema_id, reason, now, sealed)
 
@@ -405,8 +410,7 @@ class Pipeline:
     def look(self, keys: Iterable[Key], controller: str, now: int) -> Subject:
         """Fold a data subject up to `now` without writing anything: the state as it is, or as it would be."""
         facts = self.store.facts(keys)
-        subject = self._fold(facts.keys, entries(facts, self.shapes.by_id, self.shapes.bodies), controller, now)
-        return subject
+        return self._fold(facts.keys, entries(facts, self.shapes.by_id, self.shapes.bodies), controller, now)
 
     def _fold(self, keys: tuple[Key, ...], told: list[fold.Entry], controller: str, now: int) -> Subject:
         name = keys[0] if keys else 0

@@ -34,7 +34,7 @@ _NOT_SHORT = 0x81
 _PRESENT = 2
 
 
-class _Misfit(Exception):  # noqa: N818 (never leaves this module)
+class _Misfit(Exception):
     """The bytes do not fit the schema."""
 
 
@@ -249,9 +249,7 @@ class EventReader:
         self._registry = schemas
         self._taggers = {event: compile_tagger(event, schemas.terms, scan) for event in schemas.types.values()}
         projections = ((event, compile_projection(event, schemas.terms, scan)) for event in schemas.types.values())
-        self._projections = {
-            WIRE_HEADER.pack(0, event.schema_id): projection for event, projection in projections if projection
-        }
+        self._projections = {WIRE_HEADER.pack(0, event.schema_id): projection for event, projection in projections if projection}
 
     def read(self, data: bytes) -> Tagged:
         """Give the tags of an event in the wire format; raise `Undecodable` if the bytes are none."""

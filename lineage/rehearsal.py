@@ -167,7 +167,11 @@ class Rehearsal:
     def identifiers(self, person: str) -> dict[str, str]:
         """Give a person's identifiers; those that the scenario does not name are made up."""
         given = {k: str(v) for k, v in self.scenario.people[person].items() if k in ("email", "phone", "customer_number")}
-        return {"email": f"{person}@{self.scenario.id.lower()}.example", "customer_number": f"C-{self.scenario.id}-{person}", **given}
+        return {
+            "email": f"{person}@{self.scenario.id.lower()}.example",
+            "customer_number": f"C-{self.scenario.id}-{person}",
+            **given,
+        }
 
     def event_bytes(self, step: Step) -> bytes:
         """Make the event of a step and encode it as a service would."""

@@ -17,9 +17,36 @@ from lineage.policy_file import read
 
 STEP_KINDS = ("event", "request", "decide", "ask", "receipt", "load", "replay", "tick")
 OUTCOMES = frozenset(
-    "held absent erased retained restricted suppressed corrected linked unlinked tagged commanded notified not_told allowed "
-    "blocked quarantined refused exported omitted declined pending closed affected informed warned logged key_destroyed "
-    "unchanged".split(),
+    [
+        "held",
+        "absent",
+        "erased",
+        "retained",
+        "restricted",
+        "suppressed",
+        "corrected",
+        "linked",
+        "unlinked",
+        "tagged",
+        "commanded",
+        "notified",
+        "not_told",
+        "allowed",
+        "blocked",
+        "quarantined",
+        "refused",
+        "exported",
+        "omitted",
+        "declined",
+        "pending",
+        "closed",
+        "affected",
+        "informed",
+        "warned",
+        "logged",
+        "key_destroyed",
+        "unchanged",
+    ],
 )
 
 
@@ -105,7 +132,12 @@ def scenario(raw: Mapping[str, Any]) -> Scenario:
         people.setdefault(name, {})
     by_name = {s.name: s for s in steps}
     return Scenario(
-        raw["id"], raw.get("title", ""), controllers, raw.get("settings") or {}, people, steps,
+        raw["id"],
+        raw.get("title", ""),
+        controllers,
+        raw.get("settings") or {},
+        people,
+        steps,
         tuple(_row(n, r, controllers[0], default, by_name) for n, r in enumerate(raw["expect"], 1)),
         {t: (a["answers"] if a["answers"] == "never" else _day(a["answers"])) for t, a in (raw.get("downstream") or {}).items()},
     )
@@ -147,10 +179,18 @@ def _row(number: int, raw: Mapping[str, Any], controller: str, person: str, step
         msg = f"row {number}: there is no step named {raw['step']!r}"
         raise ValueError(msg)
     return Row(
-        number, at, raw["outcome"], tuple(raw["because"]),
-        raw.get("controller", step.controller if step else controller), str(raw.get("person") or (step.person if step else person)),
-        raw.get("target"), tuple(raw.get("categories") or ()), step.name if step else None, until,
+        number,
+        at,
+        raw["outcome"],
+        tuple(raw["because"]),
+        raw.get("controller", step.controller if step else controller),
+        str(raw.get("person") or (step.person if step else person)),
+        raw.get("target"),
+        tuple(raw.get("categories") or ()),
+        step.name if step else None,
+        until,
         until if foreseen is True else _day(foreseen) if foreseen else None,
         _day(raw["acknowledged"]) if raw.get("acknowledged") else None,
-        {k: raw[k] for k in ("command", "channel", "scope", "tag", "source", "activity") if k in raw}, raw,
+        {k: raw[k] for k in ("command", "channel", "scope", "tag", "source", "activity") if k in raw},
+        raw,
     )

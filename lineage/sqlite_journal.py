@@ -29,9 +29,7 @@ def append(db: Connection, values: Sequence[bytes], at: int) -> range:
     for n in range(0, len(values), BLOCK_EVENTS):
         block = values[n : n + BLOCK_EVENTS]
         sizes = orjson.dumps([len(v) for v in block]).decode()
-        db.execute(
-            "INSERT INTO journal VALUES (?, ?, ?, ?, ?)", (end + n, end + n + len(block), at, sizes, b"".join(block))
-        )
+        db.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?)", (end + n, end + n + len(block), at, sizes, b"".join(block)))
     return offsets
 
 
@@ -40,9 +38,7 @@ def read(db: Connection, after_offset: int, limit: int) -> list[tuple[int, bytes
     start, end = _bounds(db)
     start = max(start, after_offset + 1)
     end = min(end, start + limit)
-    blocks = db.execute(
-        "SELECT offset, sizes, value FROM journal WHERE offset < ? AND upto > ? ORDER BY offset", (end, start)
-    )
+    blocks = db.execute("SELECT offset, sizes, value FROM journal WHERE offset < ? AND upto > ? ORDER BY offset", (end, start))
     found: list[tuple[int, bytes]] = []
     for first, sizes, value in blocks:
         position = 0

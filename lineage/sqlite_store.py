@@ -108,9 +108,7 @@ class SQLiteStore:
 
     def due(self, now: int, limit: int) -> Sequence[Key]:
         """List the identifiers whose due date is not after `now`, earliest first."""
-        return [
-            r[0] for r in self._file.rows("SELECT key FROM due WHERE at <= ? ORDER BY at, key LIMIT ?", (now, limit))
-        ]
+        return [r[0] for r in self._file.rows("SELECT key FROM due WHERE at <= ? ORDER BY at, key LIMIT ?", (now, limit))]
 
     def next_due(self) -> int | None:
         """Find the earliest due date of a data subject or a pending command; None if nothing waits."""
@@ -141,8 +139,7 @@ class SQLiteStore:
     def cases(self, controller: str | None = None, state: str | None = None) -> Sequence[CaseRow]:
         """List cases, oldest first."""
         rows = self._file.rows(
-            'SELECT * FROM "case" WHERE controller = coalesce(?1, controller) AND state = coalesce(?2, state)'
-            " ORDER BY opened, id",
+            'SELECT * FROM "case" WHERE controller = coalesce(?1, controller) AND state = coalesce(?2, state) ORDER BY opened, id',
             (controller, state),
         )
         return [CaseRow._make(r) for r in rows]
@@ -173,8 +170,7 @@ class SQLiteStore:
     def observers(self, shapes: Iterable[int], after: Key, limit: int) -> Sequence[Key]:
         """List identifiers > `after` with an observation of one of `shapes`, by key."""
         rows = self._file.rows(
-            "SELECT DISTINCT key FROM observation WHERE key > ? AND shape IN (SELECT value FROM json_each(?))"
-            " ORDER BY key LIMIT ?",
+            "SELECT DISTINCT key FROM observation WHERE key > ? AND shape IN (SELECT value FROM json_each(?)) ORDER BY key LIMIT ?",
             (after, _json(shapes), limit),
         )
         return [r[0] for r in rows]
@@ -222,9 +218,7 @@ _FACTS_IDENTIFIERS = "SELECT * FROM identifier WHERE key IN (SELECT value FROM j
 _FACTS_OBSERVATIONS = (
     "SELECT * FROM observation WHERE key IN (SELECT value FROM json_each(?)) ORDER BY key, at, shape, matter, about"
 )
-_FACTS_ENTRIES = (
-    "SELECT key, id, at, kind, body FROM entry WHERE key IN (SELECT value FROM json_each(?)) ORDER BY at, id"
-)
+_FACTS_ENTRIES = "SELECT key, id, at, kind, body FROM entry WHERE key IN (SELECT value FROM json_each(?)) ORDER BY at, id"
 _FACTS_COMMANDS = "SELECT * FROM command WHERE key IN (SELECT value FROM json_each(?)) ORDER BY issued, id"
 _LINKS_OF = (
     "SELECT * FROM link WHERE a IN (SELECT value FROM json_each(?1))"

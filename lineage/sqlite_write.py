@@ -46,13 +46,11 @@ def _insert(db: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> 
 
 _ROWS_AT_ONCE = 2048
 _POSITION = (
-    "INSERT INTO position VALUES (?, ?, ?)"
-    " ON CONFLICT DO UPDATE SET offset = excluded.offset WHERE excluded.offset > offset"
+    "INSERT INTO position VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET offset = excluded.offset WHERE excluded.offset > offset"
 )
 _IDENTIFIER = "INSERT INTO identifier ROWS ON CONFLICT DO NOTHING"
 _OBSERVATION = (
-    "INSERT INTO observation ROWS"
-    " ON CONFLICT DO UPDATE SET evidence = excluded.evidence WHERE excluded.evidence < evidence"
+    "INSERT INTO observation ROWS ON CONFLICT DO UPDATE SET evidence = excluded.evidence WHERE excluded.evidence < evidence"
 )
 _HOLDER = "INSERT INTO holder ROWS ON CONFLICT DO NOTHING"
 _LINK = "INSERT INTO link ROWS ON CONFLICT DO UPDATE SET at = excluded.at WHERE excluded.at < at"
@@ -158,9 +156,7 @@ def _write_data_subjects(db: Connection, batch: Batch) -> None:
         _insert(db, _DUE_EXACT, [row for row in batch.due_exact.items() if row[1] is not None])
         db.executemany("DELETE FROM due WHERE key = ?", [(key,) for key, at in batch.due_exact.items() if at is None])
     if batch.watched:
-        db.executemany(
-            "INSERT INTO watched VALUES (?) ON CONFLICT DO NOTHING", [(k,) for k, on in batch.watched.items() if on]
-        )
+        db.executemany("INSERT INTO watched VALUES (?) ON CONFLICT DO NOTHING", [(k,) for k, on in batch.watched.items() if on])
         db.executemany("DELETE FROM watched WHERE key = ?", [(k,) for k, on in batch.watched.items() if not on])
 
 
@@ -168,18 +164,14 @@ def _write_cascades(db: Connection, batch: Batch) -> None:
     if batch.cases:
         db.executemany(_CASE, batch.cases)
     if batch.commands:
-        db.executemany(
-            "INSERT INTO command VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", batch.commands
-        )
+        db.executemany("INSERT INTO command VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", batch.commands)
     if batch.command_states:
         db.executemany(
             "UPDATE command SET state = ?, due = ?, attempts = ? WHERE id = ?",
             [(*state, id_) for id_, state in batch.command_states.items()],
         )
     if batch.dead_letters:
-        db.executemany(
-            "INSERT INTO dead_letter VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", batch.dead_letters
-        )
+        db.executemany("INSERT INTO dead_letter VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", batch.dead_letters)
     if batch.tombstones:
         db.executemany(_TOMBSTONE, batch.tombstones)
 
@@ -236,9 +228,7 @@ def _forget_observations(db: Connection, observations: list[Observation]) -> Non
     released = {(o.matter, o.key) for o in observations if o.matter}
     if released:
         keys = _json(list({key for _, key in released}))
-        left = db.execute(
-            "SELECT DISTINCT matter, key FROM observation WHERE key IN (SELECT value FROM json_each(?))", (keys,)
-        )
+        left = db.execute("SELECT DISTINCT matter, key FROM observation WHERE key IN (SELECT value FROM json_each(?))", (keys,))
         db.executemany("DELETE FROM holder WHERE matter = ? AND key = ?", sorted(released.difference(left)))
 
 

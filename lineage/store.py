@@ -212,49 +212,55 @@ class GraphStore(Protocol):
         """All shapes, by id."""
 
     def known(self, keys: Iterable[Key]) -> Mapping[Key, tuple[int, bool]]:
-        """The identifiers among `keys` that exist: key -> (check, watched)."""
+        """Give the identifiers among `keys` that exist: key -> (check, watched)."""
 
     def tombstones(self, keys: Iterable[Key]) -> Mapping[Key, Tombstone]:
-        """The erased identifiers among `keys`."""
+        """Give the erased identifiers among `keys`."""
 
     def facts(self, keys: Iterable[Key]) -> Facts:
-        """The facts of the data subject that the identifiers `keys` belong to."""
+        """Give the facts of the data subject that the identifiers `keys` belong to."""
 
     def holders(self, matters: Iterable[Key]) -> Mapping[Key, Key]:
         """For each matter that observations name, the key of an identifier that they hang on."""
 
     def due(self, now: int, limit: int) -> Sequence[Key]:
-        """Identifiers whose due date is not after `now`, earliest first, by index."""
+        """Give identifiers whose due date is not after `now`, earliest first, by index."""
 
     def next_due(self) -> int | None:
-        """The earliest due date (of a data subject or a pending command), None if nothing waits."""
+        """Give the earliest due date (of a data subject or a pending command), None if nothing waits."""
 
     def commands(self, controller: str | None, target: str | None, now: int, limit: int) -> Sequence[CommandRow]:
         """Pending commands that are due at `now`, oldest first."""
 
-    def command(self, id: str) -> CommandRow | None: ...
+    def command(self, id: str) -> CommandRow | None:  # noqa: A002 - the word of the domain
+        """Give a command by its id."""
 
-    def case(self, id: str) -> CaseRow | None: ...
+    def case(self, id: str) -> CaseRow | None:  # noqa: A002 - the word of the domain
+        """Give a case by its id."""
 
-    def cases(self, controller: str | None = None, state: str | None = None) -> Sequence[CaseRow]: ...
+    def cases(self, controller: str | None = None, state: str | None = None) -> Sequence[CaseRow]:
+        """Give the cases, of a controller or in a state where one is named."""
 
     def audit(self, since: int = 0, limit: int = 1000) -> Sequence[AuditRow]:
         """Lines of the chain with seq > `since`, in order."""
 
-    def certificate(self, case: str) -> str | None: ...
+    def certificate(self, case: str) -> str | None:
+        """Give the certificate of a case, None if it has none yet."""
 
-    def dead_letters(self, limit: int = 1000) -> Sequence[DeadLetter]: ...
+    def dead_letters(self, limit: int = 1000) -> Sequence[DeadLetter]:
+        """Give the dead letters, oldest first."""
 
     def positions(self, topic: str) -> Mapping[int, int]:
-        """partition -> offset of the next record to read."""
+        """Partition -> offset of the next record to read."""
 
     def observers(self, shapes: Iterable[int], after: Key, limit: int) -> Sequence[Key]:
-        """Identifiers > `after` with an observation of one of `shapes`: the scan behind breach impact."""
+        """Give identifiers > `after` with an observation of one of `shapes`: the scan behind breach impact."""
 
     def digest(self, controller: str | None = None) -> str:
-        """A hash of all identifiers, observations and links, whatever the order in which they came."""
+        """Give a hash of all identifiers, observations and links, whatever the order in which they came."""
 
     def counts(self) -> Mapping[str, int]:
         """Rows per kind, for metrics and health."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let the store go."""

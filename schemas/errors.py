@@ -15,7 +15,7 @@ class DecodeError(SchemaError):
         self.schema_id = schema_id
 
 
-class InvalidEvent(SchemaError):  # noqa: N818 (the word that callers show)
+class InvalidEvent(SchemaError):
     """An object that should be an event is not one; `field` is the first field that is wrong, "" for the whole."""
 
     def __init__(self, reason: str, field: str = "") -> None:

@@ -20,7 +20,9 @@ def _identifier() -> dict[str, Any]:
     return _object(("kind", "value"), kind={"enum": list(schemas.IDENTIFIER_KINDS)}, value=_TEXT)
 
 
-def _call(summary: str, body: dict[str, Any] | None = None, ok: str = "200", kinds: tuple[str, ...] = ("application/json",)) -> dict[str, Any]:
+def _call(
+    summary: str, body: dict[str, Any] | None = None, ok: str = "200", kinds: tuple[str, ...] = ("application/json",)
+) -> dict[str, Any]:
     found: dict[str, Any] = {
         "summary": summary,
         "responses": {ok: {"description": "done", "content": {"application/json": {}}}, "4XX": _PROBLEM, "503": _PROBLEM},
@@ -38,9 +40,20 @@ def document() -> dict[str, Any]:
     """Give the document."""
     person = {"controller": _TEXT, "identifier": _identifier()}
     request = _object(
-        ("controller", "right", "identifier"), **person, right={"enum": list(ARTICLE)}, via=_TEXT, scope=_NAMES, of=_NAMES, channel=_TEXT,
-        correct=_NAMES, remove=_NAMES, contested={"type": "boolean"}, ground=_TEXT, identity={"enum": ["proven", "unproven"]}, case=_TEXT,
-    )  # fmt: skip
+        ("controller", "right", "identifier"),
+        **person,
+        right={"enum": list(ARTICLE)},
+        via=_TEXT,
+        scope=_NAMES,
+        of=_NAMES,
+        channel=_TEXT,
+        correct=_NAMES,
+        remove=_NAMES,
+        contested={"type": "boolean"},
+        ground=_TEXT,
+        identity={"enum": ["proven", "unproven"]},
+        case=_TEXT,
+    )
     receipt = _object(("command", "outcome"), command=_TEXT, outcome=_TEXT, data={"type": "object"})
     event = {"type": "object", "required": ["id", "source", "type", "time", "controller"],
              "properties": {"type": {"enum": sorted(schemas.registry().types)}}}  # fmt: skip
@@ -50,15 +63,23 @@ def document() -> dict[str, Any]:
         "/v1/requests": {"post": _call("File a rights request", request, "202")},
         "/v1/cases": {"get": _call("List cases")},
         "/v1/cases/{case}": {"get": _call("Give a case"), "parameters": _path("case")},
-        "/v1/cases/{case}/decisions": {"post": _call("Decide about a case", _object(("question",), question=_TEXT)), "parameters": _path("case")},
+        "/v1/cases/{case}/decisions": {
+            "post": _call("Decide about a case", _object(("question",), question=_TEXT)),
+            "parameters": _path("case"),
+        },
         "/v1/cases/{case}/certificate": {"get": _call("Give the certificate of a closed case"), "parameters": _path("case")},
         "/v1/cases/{case}/export": {"get": _call("Hand over the values for access or portability"), "parameters": _path("case")},
         "/v1/lineage": {"post": _call("Tell what is held of a person", _object(("controller", "identifier"), **person))},
-        "/v1/plan": {"post": _call("Tell what a request would do", _object(("controller", "identifier", "right"), **person, right=_TEXT))},
+        "/v1/plan": {
+            "post": _call("Tell what a request would do", _object(("controller", "identifier", "right"), **person, right=_TEXT))
+        },
         "/v1/ask": {"post": _call("Ask first: may we?", _object(("controller", "identifier", "gate"), **person, gate=_TEXT))},
         "/v1/audit": {"get": _call("Read the audit log")},
         "/v1/dead-letters": {"get": _call("List the dead letters")},
-        "/v1/systems/{controller}/{target}/commands": {"get": _call("Fetch a target's commands"), "parameters": _path("controller", "target")},
+        "/v1/systems/{controller}/{target}/commands": {
+            "get": _call("Fetch a target's commands"),
+            "parameters": _path("controller", "target"),
+        },
         "/v1/receipts": {"post": _call("Answer a command", receipt, "202")},
         "/health": {"get": {**_call("Say whether events are taken"), "security": []}},
         "/metrics": {"get": _call("Give the figures for Prometheus")},

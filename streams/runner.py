@@ -54,7 +54,7 @@ async def serve(told: Settings, ready: asyncio.Event | None = None) -> None:
         await agents.start()
         await webhooks.start()
         listening = asyncio.create_task(server.serve())
-        while not server.started and not listening.done():
+        while not server.started and not listening.done():  # noqa: ASYNC110 - the server tells it in no other way
             await asyncio.sleep(0.01)
         if server.started:
             _announce(told, engine)

@@ -24,13 +24,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "fetch":
             for name in options.names or NAMES:
-                print(fetch(name, options.root))  # noqa: T201 - the command's output
+                print(fetch(name, options.root))
         else:
             for event in _chosen(options):
                 sys.stdout.buffer.write(orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE))
             sys.stdout.buffer.flush()
     except DatasetError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the command's complaint
+        print(f"error: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         # Whoever reads has enough; what is still buffered must not complain when the interpreter ends.

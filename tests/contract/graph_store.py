@@ -133,9 +133,7 @@ class GraphStoreContract(ABC):
         assert store.write(household()) == 0
         assert store.counts() == before
 
-    def test_an_event_seen_twice_is_one_observation_with_the_earliest_evidence(
-        self, store: GraphStore, place: Path
-    ) -> None:
+    def test_an_event_seen_twice_is_one_observation_with_the_earliest_evidence(self, store: GraphStore, place: Path) -> None:
         seen = [observation(MAIL, evidence=e) for e in (7, 3, 5)]
         store.write(Batch(shapes=[PLACED], observations=seen[:2]))
         store.write(Batch(observations=seen[2:]))
@@ -186,9 +184,7 @@ class GraphStoreContract(ABC):
         store.write(Batch(identifiers=[identifier(MAIL)]))
         other = identifier(MAIL)._replace(check=999)
         with pytest.raises(IdentifierCollision):
-            store.write(
-                Batch(shapes=[PLACED], identifiers=[other, identifier(PHONE)], observations=[observation(PHONE)])
-            )
+            store.write(Batch(shapes=[PLACED], identifiers=[other, identifier(PHONE)], observations=[observation(PHONE)]))
         assert self.raw(place, "identifiers") == [identifier(MAIL)]
         assert self.raw(place, "observations") == []
         assert self.raw(place, "shapes") == []
@@ -212,9 +208,7 @@ class GraphStoreContract(ABC):
         assert self.raw(place, "audit") == []
         assert store.positions("orders") == {0: 10, 1: 20}
 
-    def test_a_batch_that_moves_one_position_is_written_and_moves_none_back(
-        self, store: GraphStore, place: Path
-    ) -> None:
+    def test_a_batch_that_moves_one_position_is_written_and_moves_none_back(self, store: GraphStore, place: Path) -> None:
         store.write(Batch(positions=[Position("orders", 0, 10), Position("orders", 1, 20)]))
         late = Batch(shapes=[PLACED], observations=[observation(MAIL)])
         late.positions = [Position("orders", 0, 9), Position("orders", 1, 21)]
@@ -307,9 +301,7 @@ class GraphStoreContract(ABC):
         assert list(store.cases(state="open")) == [second]
         assert self.raw(place, "cases") == [closed, second]
 
-    def test_the_audit_log_is_one_chain_over_batches_and_takes_a_line_once(
-        self, store: GraphStore, place: Path
-    ) -> None:
+    def test_the_audit_log_is_one_chain_over_batches_and_takes_a_line_once(self, store: GraphStore, place: Path) -> None:
         store.write(Batch(audit=[audit("a"), audit("b"), audit("a")]))
         store.write(Batch(audit=[audit("b"), audit("c")]))
         lines = list(store.audit())

@@ -283,7 +283,7 @@ def test_a_journal_of_many_blocks_is_read_and_consumed_at_any_offset(store: SQLi
 def test_a_busy_thread_does_not_hold_up_a_writing_one(store: SQLiteStore) -> None:
     """Counted in statements and not in time: few, whatever the number of events."""
     statements: list[str] = []
-    with store._file.snapshot() as db:  # noqa: SLF001 -- the statements are seen nowhere else
+    with store._file.snapshot() as db:
         db.set_trace_callback(statements.append)
     keys = range(4096)
     store.write(
@@ -338,7 +338,7 @@ def test_the_event_loop_reads_while_a_thread_writes(store: SQLiteStore) -> None:
         try:
             for n in range(200):
                 store.write(Batch(observations=[observation(-20, n), observation(-21, n)]))
-        except BaseException as error:  # noqa: BLE001 -- handed to the test's own thread
+        except BaseException as error:
             failures.append(error)
 
     thread = threading.Thread(target=write)

@@ -33,8 +33,13 @@ class Running:
 
     def start(self, limit: Any = None) -> Running:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "streams.runner"], cwd=ROOT, env=self.env, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=limit,
+            [sys.executable, "-m", "streams.runner"],
+            cwd=ROOT,
+            env=self.env,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=limit,
         )
         until = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < until:

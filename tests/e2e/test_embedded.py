@@ -23,8 +23,15 @@ ANN = {"kind": "email", "value": "ann@example.org"}
 
 
 def event(number: int, type_: str, **more: object) -> dict:
-    return {"id": f"e{number}", "source": "shop", "type": type_, "time": 1_709_550_000_000 + number, "controller": "pompdelux",
-            "person": {"email": ANN["value"]}, **more}
+    return {
+        "id": f"e{number}",
+        "source": "shop",
+        "type": type_,
+        "time": 1_709_550_000_000 + number,
+        "controller": "pompdelux",
+        "person": {"email": ANN["value"]},
+        **more,
+    }
 
 
 BOB = {"email": "bob@example.org"}
@@ -115,8 +122,13 @@ def test_a_wrong_call_is_answered_with_what_to_do(client: httpx.Client, path: st
 
 
 def test_a_service_that_asks_first_is_answered_with_the_rule_and_the_answer_is_logged(client: httpx.Client) -> None:
-    body = {"controller": "pompdelux", "identifier": {"kind": "email", "value": "bo@example.org"}, "gate": "message",
-            "activity": "marketing", "channel": "email"}
+    body = {
+        "controller": "pompdelux",
+        "identifier": {"kind": "email", "value": "bo@example.org"},
+        "gate": "message",
+        "activity": "marketing",
+        "channel": "email",
+    }
     answer = client.post("/v1/ask", json=body).json()
     assert answer["allowed"] is False
     assert "P-CON-1" in answer["because"]
@@ -141,7 +153,9 @@ def test_the_metrics_count_what_was_taken(client: httpx.Client) -> None:
 
 
 def test_a_second_process_on_the_same_file_is_refused_in_one_line(running: Running) -> None:
-    again = subprocess.run([sys.executable, "-m", "streams.runner"], cwd=ROOT, env=running.env, capture_output=True, text=True, timeout=30)
+    again = subprocess.run(
+        [sys.executable, "-m", "streams.runner"], cwd=ROOT, env=running.env, capture_output=True, text=True, timeout=30
+    )
     assert again.returncode == 2
     assert again.stderr.count("\n") == 1
     assert "another process" in again.stderr
@@ -151,7 +165,9 @@ def test_a_policy_with_an_error_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "p").mkdir()
     (tmp_path / "p" / "shop.yaml").write_text("format: 1\nid: [broken\n")
     found = Running(tmp_path / "data", LINEAGE_POLICIES=str(tmp_path / "p"))
-    ended = subprocess.run([sys.executable, "-m", "streams.runner"], cwd=ROOT, env=found.env, capture_output=True, text=True, timeout=30)
+    ended = subprocess.run(
+        [sys.executable, "-m", "streams.runner"], cwd=ROOT, env=found.env, capture_output=True, text=True, timeout=30
+    )
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
     assert "shop.yaml" in ended.stderr

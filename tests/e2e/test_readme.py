@@ -30,7 +30,9 @@ def test_the_commands_of_the_readme_work_as_they_stand(tmp_path: Path, needed) -
     for name in ("policies", ".venv"):
         (tmp_path / name).symlink_to(ROOT / name)
     steps = f"set -euo pipefail\ntrap 'kill $PIPELINE 2>/dev/null || true' EXIT\n{script}"
-    done = subprocess.run(["bash", "-c", steps], cwd=tmp_path, capture_output=True, text=True, timeout=240, env={**os.environ, "COLUMNS": "140"})
+    done = subprocess.run(
+        ["bash", "-c", steps], cwd=tmp_path, capture_output=True, text=True, timeout=240, env={**os.environ, "COLUMNS": "140"}
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert '"taken":1' in done.stdout
     assert '"allowed":true' in done.stdout

@@ -35,7 +35,9 @@ def played(controller: str, told: list, order: list[int] | None = None) -> Shop:
 
 
 def picture(s: Subject) -> tuple:
-    items = sorted((i.target, i.activity, i.category, i.matter, i.first, i.last, i.use, tuple(sorted(i.tags))) for i in s.items.values())
+    items = sorted(
+        (i.target, i.activity, i.category, i.matter, i.first, i.last, i.use, tuple(sorted(i.tags))) for i in s.items.values()
+    )
     commands = sorted((c.target, c.kind, c.activity, c.issued, tuple(sorted(c.why))) for c in s.commands.values())
     stops = sorted((d.since, d.channel or "", d.activity or "", d.scope or "", d.target or "") for d in s.do_not_use)
     return items, commands, stops

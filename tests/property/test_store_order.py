@@ -63,9 +63,7 @@ def named(facts: Facts, renumber: dict[int, int]) -> tuple[Any, ...]:
 
 @settings(deadline=None, max_examples=150)
 @given(rows=facts, chance=st.randoms(use_true_random=False), order=st.permutations([1, 2, 3]))
-def test_any_order_repetition_and_splitting_gives_the_same_graph(
-    rows: list[Any], chance: random.Random, order: list[int]
-) -> None:
+def test_any_order_repetition_and_splitting_gives_the_same_graph(rows: list[Any], chance: random.Random, order: list[int]) -> None:
     plain, renumber = {1: 1, 2: 2, 3: 3}, dict(zip((1, 2, 3), order, strict=True))
     with closing(SQLiteStore.open(":memory:")) as one, closing(SQLiteStore.open(":memory:")) as two:
         one.write(batch_of(rows, plain))
@@ -94,9 +92,7 @@ def test_facts_are_those_of_a_search_by_hand(rows: list[Any]) -> None:
             among = members | {b for a, b in devices if a in members}
             found = store.facts([start])
             assert set(found.keys) == among
-            assert {o[:5] for o in found.observations} == {
-                r[:5] for r in rows if isinstance(r, Observation) and r.key in among
-            }
+            assert {o[:5] for o in found.observations} == {r[:5] for r in rows if isinstance(r, Observation) and r.key in among}
 
 
 @settings(deadline=None, max_examples=100)
@@ -130,15 +126,11 @@ def test_a_digest_covers_every_field_that_says_something(row: Any, field: str, v
         assert digest(row._replace(**{field: value})) != digest(row)
 
 
-lines = st.lists(
-    st.builds(AuditRow, st.uuids().map(str), st.integers(0, 99), st.just("acme"), st.text(), st.text()), min_size=1
-)
+lines = st.lists(st.builds(AuditRow, st.uuids().map(str), st.integers(0, 99), st.just("acme"), st.text(), st.text()), min_size=1)
 
 
 @given(rows=lines, which=st.integers(0, 10_000), data=st.data())
-def test_a_chain_holds_until_any_line_is_changed_moved_or_taken_out(
-    rows: list[AuditRow], which: int, data: st.DataObject
-) -> None:
+def test_a_chain_holds_until_any_line_is_changed_moved_or_taken_out(rows: list[AuditRow], which: int, data: st.DataObject) -> None:
     chain = list(extend_chain(rows))
     assert verify_chain(chain) is None
     n = which % len(chain)

@@ -37,8 +37,13 @@ class Shop:
         person = {"email": f"{who}@example.org", "customer_number": f"C-{who}"} if who else {}
         data = fields.pop("data", None)
         event = {
-            "id": f"e-{next(self.numbers)}", "source": "test", "type": type_, "time": at(when) * 1000,
-            "controller": fields.pop("controller", self.controllers[0]), "person": person, **fields,
+            "id": f"e-{next(self.numbers)}",
+            "source": "test",
+            "type": type_,
+            "time": at(when) * 1000,
+            "controller": fields.pop("controller", self.controllers[0]),
+            "person": person,
+            **fields,
         }
         if data is not None:
             event["data"] = data

@@ -235,9 +235,7 @@ def test_a_data_set_that_is_there_is_not_fetched_again(root: Path) -> None:
     assert file.read_text(encoding="ascii") == CDNOW
 
 
-def test_an_index_out_of_reach_is_one_line_and_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_index_out_of_reach_is_one_line_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     with pytest.raises(datasets.DatasetError, match=r"cdnow: Lifetimes==0\.11\.3 could not be fetched") as caught:
@@ -262,4 +260,4 @@ def test_the_command_says_in_one_line_what_is_missing(tmp_path: Path) -> None:
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bench.datasets", *arguments]
-    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=REPOSITORY, timeout=60)  # noqa: S603
+    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=REPOSITORY, timeout=60)

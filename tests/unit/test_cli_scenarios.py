@@ -66,7 +66,7 @@ def test_a_scenario_that_breaks_the_program_fails_its_own_rows_only(tmp_path: Pa
     file.write_text(text + text.replace("scenarios:\n", "").replace("S-1", "S-2"))
     check = cli_test.check
 
-    def breaks(r, row, day):  # noqa: ANN001, ANN202
+    def breaks(r, row, day):  # noqa: ANN202
         if r.scenario.id == "S-1":
             raise KeyError
         return check(r, row, day)
@@ -131,7 +131,7 @@ def test_an_unexpected_error_is_one_line_and_debug_shows_where_it_came_from(
 ) -> None:
     address = "someone@example.org"
 
-    def breaks(_files, _root):  # noqa: ANN001, ANN202
+    def breaks(_files, _root):  # noqa: ANN202
         raise RuntimeError(address)
 
     monkeypatch.setattr(cli_test, "scenarios_of", breaks)

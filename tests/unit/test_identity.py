@@ -63,9 +63,7 @@ def test_a_key_is_the_keyed_hash_of_kind_and_value() -> None:
 
 
 def test_controllers_and_kinds_share_no_keys() -> None:
-    keys = {
-        ring().key(controller, kind, "17")[0] for controller in KEYS for kind in ("customer_number", "order", "phone")
-    }
+    keys = {ring().key(controller, kind, "17")[0] for controller in KEYS for kind in ("customer_number", "order", "phone")}
     assert len(keys) == 6
 
 
@@ -90,10 +88,10 @@ def test_the_cache_forgets_and_the_keys_stay_the_same(monkeypatch: pytest.Monkey
     for _ in range(2):
         for number in range(20):
             assert small.key("apof", "order", str(number)) == ring().key("apof", "order", str(number))
-    assert len(small._young) + len(small._old) <= 6  # noqa: SLF001 (the bound is the claim)
+    assert len(small._young) + len(small._old) <= 6
     small.clear()
-    assert not small._young  # noqa: SLF001
-    assert not small._old  # noqa: SLF001
+    assert not small._young
+    assert not small._old
 
 
 def test_short_secrets_are_refused_by_name() -> None:

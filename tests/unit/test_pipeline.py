@@ -13,7 +13,14 @@ from lineage.sqlite_store import SQLiteStore
 
 
 def newsletter(shop: Shop, when: str, who: str = "buyer") -> bytes:
-    return shop.event("newsletter.subscribed", when, who, channel="email", express=True, data={"email": f"{who}@example.org", "subscription": "yes"})
+    return shop.event(
+        "newsletter.subscribed",
+        when,
+        who,
+        channel="email",
+        express=True,
+        data={"email": f"{who}@example.org", "subscription": "yes"},
+    )
 
 
 def order(shop: Shop, when: str, number: str = "1001", who: str = "buyer") -> bytes:

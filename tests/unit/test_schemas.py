@@ -39,7 +39,7 @@ ORDER = {
     "objects_to_marketing": True,
     "data": {"name": "Søren Example", "others": {"push_token": "tok"}},
 }
-SECRET = "secret-value@example.org"  # noqa: S105 (what must not be shown)
+SECRET = "secret-value@example.org"
 
 
 def test_every_category_of_a_term_is_one_of_the_installed_fideslang() -> None:

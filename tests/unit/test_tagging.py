@@ -98,9 +98,7 @@ def test_a_date_of_birth_is_the_field_born_and_no_term() -> None:
 
 
 def test_a_driving_field_that_shows_personal_data_is_not_taken_over() -> None:
-    tagged = tags(
-        type="data.disclosed", to="police", legal_instrument="letter of ida@example.org", safeguard="contract"
-    )
+    tagged = tags(type="data.disclosed", to="police", legal_instrument="letter of ida@example.org", safeguard="contract")
     assert tagged.fields == (("legal_instrument", "?"), ("safeguard", "contract"), ("to", "police"))
 
 
@@ -153,9 +151,7 @@ def test_every_type_is_tagged_either_way_and_as_its_annotations_say(name: str) -
     walked = list(compile_walk(event.schema)(record))
     marked = {found.mark.term for found in walked if found.path.startswith("data.") and "{}" not in found.path}
     assert set(tagged.terms) == marked | {"cookie_information"}
-    assert sorted(tagged.identifiers) == sorted(
-        (found.mark.identifier, found.value) for found in walked if found.mark.identifier
-    )
+    assert sorted(tagged.identifiers) == sorted((found.mark.identifier, found.value) for found in walked if found.mark.identifier)
     assert len(tagged.fields) + len(tagged.refs) == len({*event.refs, *event.fields}) - sum(
         sort == "identifier" and field not in event.refs for field, sort in event.fields.items()
     )
