@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 import orjson
 
-from lineage.clocks import Keeping, keeping_now, keeping_of, keepings, retention_end
+from lineage.clocks import Keeping, keeping_now, keeping_of, keepings, last_day, retention_end
 from lineage.ending import target_ids
 from lineage.fold import pending_because
 from lineage.rehearsal import Delivery, Rehearsal
@@ -104,6 +104,15 @@ def _legal(s: Subject, item: Item) -> bool:
     return activity is not None and activity.legal
 
 
+def _law_only(s: Subject, item: Item) -> bool:
+    """Tell whether its own time is up, so that it is there for nothing but a statute that keeps it longer."""
+    last = last_day(s, item)
+    if last is None or last >= s.today:
+        return False
+    kept = keeping_of(s, item, keepings(s, "retention", s.today), s.today)
+    return kept is not None and kept.statutory
+
+
 def _why(s: Subject, items: Iterable[Item]) -> list[str]:
     found: list[str] = []
     active = keepings(s, "retention", s.today)
@@ -188,7 +197,7 @@ def _acknowledged(s: Subject, told: list[Delivery], wanted: dt.date, day: dt.dat
 def _retained(_r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
     items = _items(s, row, category)
     kept = [i for i in items if i.use is Use.KEPT]
-    so = bool(items) and (len(kept) == len(items) or all(_legal(s, i) or i.use is Use.KEPT for i in items))
+    so = bool(items) and (len(kept) == len(items) or all(_legal(s, i) or i.use is Use.KEPT or _law_only(s, i) for i in items))
     known: dict[str, list[Keeping]] = {}
     reasons = [i for x in items if (k := keeping_now(s, x, known, s.today)) for i in k.reasons]
     return so, [*reasons, *_why(s, items)], _describe(s, items)

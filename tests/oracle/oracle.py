@@ -160,7 +160,7 @@ def consent(x: Person, h: Happening) -> None:
         if not gated(a):
             continue
         if h.type == "newsletter.subscribed" and a.get("marketing") in ALL and (h.fields.get("express", True) or not express):
-            mine["sign-up"] = frozenset(fed)
+            mine["sign-up" if "newsletter" in fed else "perhaps"] = frozenset(fed)
             x.refused.discard(a["name"])
         if h.type == "cookie.accepted" and "cookie" in fed:
             mine["cookie"] = frozenset({"cookie"})
@@ -202,6 +202,7 @@ def refuse(x: Person, h: Happening) -> None:
             mine.clear()
         elif name in marketing and gated(a):
             mine.pop("sign-up", None)
+            mine.pop("perhaps", None)
         if name in ends and right == "objection":
             x.refused.add(name)
         gone = [k for k in x.held if k[1] == name and (name in ends or (name in marketing and had and gated(a) and not mine))]
@@ -235,7 +236,10 @@ def put(x: Person, target: str, activity: str, category: str, h: Happening, *, k
 def open_to(x: Person, a: dict[str, Any], base: str) -> bool:
     if a["name"] in x.refused:
         return False
-    return not gated(a) or any(base in covers for covers in x.consents.get(a["name"], {}).values())
+    mine = {source for source, covered in x.consents.get(a["name"], {}).items() if base in covered}
+    if gated(a) and mine == {"perhaps"}:
+        x.doubtful |= {(t, c) for t in (*a["systems"], *a["recipients"]) for c in a["categories"]}
+    return not gated(a) or bool(mine)
 
 
 def has(x: Person, state: str) -> bool:
@@ -259,11 +263,10 @@ def feed(x: Person, h: Happening) -> None:
             arises = [c["id"] for c in p["categories"] if h.type in c.get("arises_from", ())]
             conditional = a.get("conditional", {})
             left_out = [] if not conditional or has(x, conditional["if"]) else conditional["categories"]
-            elsewhere = {c["id"]: c["collected_by"] for c in p["categories"] if c.get("collected_by")}
             mine = [c for c in dict.fromkeys([*brings, *arises]) if c in a["categories"] and c not in left_out]
             for system in a.get("feeds", {}).get(base, a["systems"]):
                 for c in mine:
-                    if c in a.get("in_systems", {}).get(system, [c]) and elsewhere.get(c, system) == system:
+                    if c in a.get("in_systems", {}).get(system, [c]):
                         into_system(x, a, system, c, h, needed)
             for r in p["recipients"]:
                 if r["name"] in a["recipients"] and h.type in r.get("reached_by", [h.type]):
@@ -288,7 +291,7 @@ def into_system(x: Person, a: dict[str, Any], system: str, c: str, h: Happening,
 
 def to_recipient(x: Person, a: dict[str, Any], r: dict[str, Any], h: Happening, needed: list[dict[str, Any]]) -> None:
     held = {k[2] for k in x.held if k[1] == a["name"] and k[3] == h.matter and k[0] in a["systems"]}
-    for c in held:
+    for c in held if r["name"] not in a["systems"] else ():
         if (r["receives"] == "any" or c in r["receives"]) and (
             not x.asked or any(covers(x.policy, hold, r["name"], a["name"], c) for hold in needed)
         ):
@@ -309,7 +312,7 @@ def join(x: Person, h: Happening) -> bool:
             for link in p["links"]:
                 if link.get("takes_up"):
                     take_up(x, link, h)
-    return True
+    return not h.type.startswith("cookie.") or cookie in x.devices
 
 
 def take_up(x: Person, link: dict[str, Any], h: Happening) -> None:
@@ -478,7 +481,7 @@ def rule_end(x: Person, key: tuple[str, str, str, str], rule: dict[str, Any]) ->
         rule = x.settings.get(rule["id"], {}).get(activity, {})
         other = rule.get("unless")
         if other and any(h.type == other["after"] for h in in_matter(x, key[3])):
-            rule = other
+            rule = {"anchor": other["anchor"], "duration": other["duration"]}
     if "unless" in rule and "if" in rule["unless"] and any(h.type == "account.created" for h in x.past):
         rule = next(r for r in x.policy["retention"] if r["id"] == rule["unless"]["then"])
     if rule.get("anchor") == "collected":
@@ -487,10 +490,31 @@ def rule_end(x: Person, key: tuple[str, str, str, str], rule: dict[str, Any]) ->
         return add_all(x.held[key].last, rule["duration"])
     if not rule.get("anchor"):
         return None
-    if rule.get("after") and not all(any(h.type == t for h in in_matter(x, key[3])) for t in rule["after"]):
+    done = {h.type for h in in_matter(x, key[3])}
+    if rule.get("after") and not {*rule["after"], *many(rule["anchor"])} <= done:
+        doubt(x, [key] if {"order.completed"} <= done or {"order.delivered", "order.paid"} <= done else [])
         return None
     day = anchored(x, key, many(rule["anchor"]))
     return None if day is None else add_all(day, rule["duration"])
+
+
+def clock(x: Person, key: tuple[str, str, str, str]) -> dt.date | None:
+    """The last day by the clocks of the activity: the latest, None where one of them has no end yet."""
+    a = next(a for a in x.policy["activities"] if a["name"] == key[1])
+    ends = [rule_end(x, key, r) for r in rules(x.policy, a, key[0])]
+    return None if not ends or None in ends else max(e for e in ends if e is not None)
+
+
+def outlived(x: Person, key: tuple[str, str, str, str], day: dt.date) -> bool:
+    """Tell whether nothing but a hold keeps it, its own time being up."""
+    last = clock(x, key)
+    if last is None or last >= day:
+        return False
+    active = [
+        hold for hold in x.policy["holds"]
+        if "retention" in hold["blocks"] and covers(x.policy, hold, *key[:3]) and (hold_until(x, hold, key[0]) or dt.date.min) >= day
+    ]  # fmt: skip
+    return all(hold["kind"] == "legal_obligation" for hold in active)
 
 
 def end(x: Person, key: tuple[str, str, str, str]) -> dt.date | None:
@@ -498,13 +522,9 @@ def end(x: Person, key: tuple[str, str, str, str]) -> dt.date | None:
     if x.held[key].kept:
         until = kept_until(x, key, "erasure")
         return dt.date.min if until is None else until
-    a = next(a for a in x.policy["activities"] if a["name"] == key[1])
-    ends = [rule_end(x, key, r) for r in rules(x.policy, a, key[0])]
-    if not ends or None in ends:
-        return None
-    last = max(e for e in ends if e is not None)
+    last = clock(x, key)
     kept = kept_until(x, key, "retention")
-    return last if kept is None or kept <= last else kept
+    return last if last is None or kept is None or kept <= last else kept
 
 
 # -- the days --------------------------------------------------------------------------------------------------
@@ -553,11 +573,12 @@ def ends(x: Person) -> set[dt.date]:
     return {e for k in list(x.held) if (e := end(x, k)) is not None and e != NEVER}
 
 
-def states(x: Person) -> dict[Pair, frozenset[str]]:
+def states(x: Person, day: dt.date) -> dict[Pair, frozenset[str]]:
     """Say for each target and category that is held whether for ordinary use, for a hold or the law only, or both."""
     found: dict[Pair, list[tuple[bool, bool]]] = {}
     for key, held in x.held.items():
-        found.setdefault((key[0], key[2]), []).append((held.kept, legal(x.policy, key[1])))
+        law = legal(x.policy, key[1]) or (not held.kept and outlived(x, key, day))
+        found.setdefault((key[0], key[2]), []).append((held.kept, law))
     return {
         pair: frozenset(
             [*(["held"] if any(not kept for kept, _ in rows) else []), *(["retained"] if all(k or law for k, law in rows) else [])],
