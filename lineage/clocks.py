@@ -9,10 +9,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from lineage.calendar import end_of_year_after
 from lineage.policy import Activity, Basis, Clock, Closing, Hold, Ids, Retention
-from lineage.subject import Item, Matter, Reasons, Subject
+from lineage.subject import Item, Matter, Reasons, Subject, Use
 
 FOREVER = dt.date.max
 ACCOUNT_ENDED = "account.terminated"
@@ -122,6 +123,14 @@ def _latest(ends: Sequence[dt.date | None], today: dt.date) -> tuple[bool, dt.da
 
 def keepings(s: Subject, blocks: str, today: dt.date) -> list[Keeping]:
     """Give the policy's holds that block something now, each with its latest end over all matters."""
+    name = ("keepings", blocks, today)
+    found: list[Keeping] | None = s.memo.get(name)
+    if found is None:
+        found = s.memo[name] = _keepings(s, blocks, today)
+    return found
+
+
+def _keepings(s: Subject, blocks: str, today: dt.date) -> list[Keeping]:
     found = []
     for hold in s.policy.holds:
         if blocks not in hold.blocks:
@@ -267,6 +276,21 @@ def retention_end(s: Subject, item: Item) -> tuple[dt.date | None, Reasons]:
 
 def last_day(s: Subject, item: Item) -> dt.date | None:
     """Give the last day of the item by the clock alone: what `retention_end` gives, without the reasons."""
+    name = (item.target, item.activity, item.matter, item.first, item.last)
+    if name not in s.memo:
+        s.memo[name] = _last_day(s, item)
+    return cast("dt.date | None", s.memo[name])
+
+
+def first_end(s: Subject) -> dt.date | None:
+    """Give the earliest last day of all that is in ordinary use: before it nothing runs out by the clock."""
+    if "first_end" not in s.memo:
+        ends = (last_day(s, i) for i in s.items.values() if i.use is Use.ORDINARY)
+        s.memo["first_end"] = min((e for e in ends if e is not None), default=None)
+    return cast("dt.date | None", s.memo["first_end"])
+
+
+def _last_day(s: Subject, item: Item) -> dt.date | None:
     activity = s.policy.activities.get(item.activity)
     latest: dt.date | None = None
     for _, _, end in _applying(s, activity, item) if activity is not None else ():

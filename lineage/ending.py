@@ -67,6 +67,7 @@ def issue(
 def end(s: Subject, items: Iterable[Item], because: Mapping[tuple[str, str, str, str], Reasons], case: str = "") -> None:
     """End the items and issue what follows; `because` gives the reasons by the items' keys."""
     ended = [i for i in items if i.use is not Use.ENDING]
+    s.memo.pop("first_end", None)
     for item in ended:
         item.use = Use.ENDING
         item.command = ""

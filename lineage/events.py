@@ -157,6 +157,7 @@ def _remember(s: Subject, e: Happening) -> None:
                 matter.events.sort(key=lambda known: known[0])
     if e.type == "account.created":
         s.had_account = True
+    s.changed()
 
 
 def _date(value: object) -> dt.date | None:

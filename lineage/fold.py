@@ -15,6 +15,7 @@ from lineage.clocks import (
     Keeping,
     clock_end,
     closed_on,
+    first_end,
     keeping_now,
     keeping_of,
     keepings,
@@ -84,6 +85,7 @@ def apply(s: Subject, entry: Entry) -> None:
         raise ValueError(msg)
     run_until(s, s.policy.zone.day(entry.at))
     s.now = entry.at
+    s.changed()
     match entry:
         case Event():
             take(s, entry)
@@ -95,6 +97,7 @@ def apply(s: Subject, entry: Entry) -> None:
             _receipt(s, entry)
         case Succession():
             _succeed(s, entry)
+    s.changed()
     settle(s)
 
 
@@ -167,6 +170,9 @@ def _pending(s: Subject, today: dt.date) -> None:
 
 def _expiring(s: Subject, today: dt.date) -> None:
     """Erase what has outlived its retention; a hold that blocks retention keeps it in ordinary use."""
+    soonest = first_end(s)
+    if soonest is None or today <= soonest:
+        return
     active: list[Keeping] | None = None
     ending: list[tuple[Item, tuple[str, ...]]] = []
     for item in list(s.items.values()):
@@ -326,8 +332,11 @@ def next_due(s: Subject) -> dt.date | None:
     one = dt.timedelta(days=1)
     ends: list[dt.date | None] = [d.until for d in s.do_not_use] + [q.until for q in s.quarantine]
     active: dict[str, list[Keeping]] = {}
+    soonest = first_end(s)
+    overdue = soonest is not None and soonest < today
+    ends.append(soonest)
     for item in s.items.values():
-        if item.use is Use.ORDINARY:
+        if item.use is Use.ORDINARY and overdue:
             last = last_day(s, item)
             if last is not None and last < today:
                 kept = keeping_of(s, item, active.setdefault("retention", keepings(s, "retention", today)), today)

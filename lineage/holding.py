@@ -77,6 +77,7 @@ def put(
         item = Item(*key, first=e.at, last=e.at, use=use, why=why, source=source)
         s.items[key] = item
     item.first, item.last = min(item.first, e.at), max(item.last, e.at)
+    s.memo.pop("first_end", None)
     item.cites.update(cites)
     _tag(s, e, item)
     return item

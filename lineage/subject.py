@@ -11,6 +11,7 @@ import datetime as dt
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from lineage.policy import Ids, Policy
 
@@ -245,6 +246,8 @@ class Subject:
         self.name = name
         self.now = 0
         self.items: dict[tuple[str, str, str, str], Item] = {}
+        self.memo: dict[object, Any] = {}
+        """Last days and holds as they follow from the events so far: asked for again and again between two events."""
         self.matters: dict[str, Matter] = {}
         self.happened: list[tuple[int, str, str]] = []
         self.grants: list[Grant] = []
@@ -282,9 +285,19 @@ class Subject:
         """Give the local day that the fold has come to."""
         return self.policy.zone.day(self.now)
 
+    def changed(self) -> None:
+        """Let go of what was worked out from the events so far: there is one more."""
+        self.memo.clear()
+
     @property
     def has_account(self) -> bool:
         """Tell whether an account is open."""
+        found = self.memo.get("account")
+        if found is None:
+            found = self.memo["account"] = self._account()
+        return bool(found)
+
+    def _account(self) -> bool:
         made = [at for at, type_, _ in self.happened if type_ == "account.created"]
         ended = [at for at, type_, _ in self.happened if type_ == "account.terminated"]
         return bool(made) and (not ended or max(made) > max(ended))
