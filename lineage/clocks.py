@@ -95,7 +95,7 @@ def parameter_end(s: Subject, name: str, matter: Matter) -> dt.date | None:
         anchors = matter.times(("order.delivered",))
     else:
         began = matter.events[0][0]  # what began after it (a relationship taken up again) has not come to its end
-        anchors = [at for at, type_, _ in s.happened if type_ == parameter.anchor and at >= began]
+        anchors = [at for at in s.times.get(parameter.anchor, ()) if at >= began]
     return parameter.duration.after(zone.day(max(anchors))) if anchors else None
 
 
@@ -350,7 +350,7 @@ def _ruling(s: Subject, rule: Retention, item: Item) -> Retention:
 def _under_account(s: Subject, matter: Matter | None) -> bool:
     """Tell whether the person has an account, or had one that ended after the matter had begun."""
     since = matter.events[0][0] if matter is not None and matter.events else 0
-    return s.has_account or any(type_ == ACCOUNT_ENDED and at >= since for at, type_, _ in s.happened)
+    return s.has_account or any(at >= since for at in s.times.get(ACCOUNT_ENDED, ()))
 
 
 def clock_end(s: Subject, clock: Clock, matter: Matter | None) -> dt.date | None:
@@ -387,7 +387,7 @@ def _anchor_times(s: Subject, types: Ids, matter: Matter | None) -> list[int]:
         if matter is not None and matter_kind(type_) == matter.kind:
             found += matter.times((type_,))
         elif type_ != ACCOUNT_ENDED or not s.has_account:
-            found += [at for at, happened, _ in s.happened if happened == type_]
+            found += s.times.get(type_, ())
     if matter is not None and matter.kind == "matter" and found:
         # A matter that was opened again after it was handled is not handled: the clock waits.
         opened = matter.times(("support.opened", "support.reopened", "form.submitted"))

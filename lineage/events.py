@@ -146,7 +146,7 @@ def _refused(s: Subject, e: Happening) -> bool:
 
 def _remember(s: Subject, e: Happening) -> None:
     at = e.occurred or e.at
-    s.happened.append((at, e.type, e.matter))
+    s.times.setdefault(e.type, []).append(at)
     for ref in (e.matter, e.about):
         if not ref or ref.startswith("device:"):
             continue
@@ -559,7 +559,7 @@ def import_refusal(s: Subject, e: Happening, activities: list[Activity]) -> tupl
         if rule.needs == "proof" and e.fields.get("proof") is not True:
             return rule.otherwise or "blocked", s.cite(rule.id, *rule.cites)
         if rule.needs == "sign_up" and any(a.marketing == "direct" for a in activities):
-            signed = any(type_ == "newsletter.subscribed" for _, type_, _ in s.happened)
+            signed = "newsletter.subscribed" in s.times
             if suppressed or not signed:
                 return "blocked", s.cite(*suppressed, rule.id, *rule.cites)
         if rule.needs == "consent" and activities:

@@ -179,8 +179,9 @@ def stopped(s: Subject, activity: Activity, e: Happening) -> Reasons | None:
     """Say why an activity may take nothing of the event: no consent, an objection, a suppression; None if it may."""
     if activity.name in s.objected:
         return s.cite(*s.objected[activity.name], activity.id)
+    advertises = activity.marketing not in (None, "outreach")
     for entry in s.do_not_use:
-        if activity.marketing and entry.scope == "direct_marketing" and not renewed(s, activity, entry):
+        if advertises and entry.scope == "direct_marketing" and not renewed(s, activity, entry):
             return s.cite(*entry.reasons, *consent_ids(s, activity))
     imported = e.type == "data.imported"
     if activity.needs_consent and not imported and not consented(s, activity, e.base, derived=e.type == "data.derived"):
@@ -233,6 +234,8 @@ def _systems(s: Subject, e: Happening, activity: Activity, base: str, categories
 
 
 def _recipients(s: Subject, e: Happening, activity: Activity, categories: frozenset[str], cites: Ids) -> None:
+    if not activity.recipients:
+        return
     held = {i.category for i in s.live() if i.activity == activity.name and i.matter == e.matter} | categories
     for name in activity.recipients:
         recipient = s.policy.recipients[name]

@@ -249,7 +249,8 @@ class Subject:
         self.memo: dict[object, Any] = {}
         """Last days and holds as they follow from the events so far: asked for again and again between two events."""
         self.matters: dict[str, Matter] = {}
-        self.happened: list[tuple[int, str, str]] = []
+        self.times: dict[str, list[int]] = {}
+        """When events of each type happened, whatever they were about."""
         self.grants: list[Grant] = []
         self.uses: dict[str, int] = {}
         self.soft_closed: Reasons = ()
@@ -298,9 +299,8 @@ class Subject:
         return bool(found)
 
     def _account(self) -> bool:
-        made = [at for at, type_, _ in self.happened if type_ == "account.created"]
-        ended = [at for at, type_, _ in self.happened if type_ == "account.terminated"]
-        return bool(made) and (not ended or max(made) > max(ended))
+        made, ended = self.times.get("account.created"), self.times.get("account.terminated")
+        return bool(made) and (not ended or max(made or ()) > max(ended))
 
     def state(self, name: str) -> bool:
         """Tell whether a condition of the policy holds of the person now."""

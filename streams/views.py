@@ -316,5 +316,5 @@ def _touched(pipeline: Pipeline, controller: str, person: Key, target: str, sinc
                 touched[item.category] = min(item.first, touched.get(item.category, item.first))
     for change in s.changes:
         if change.target == target and change.category and since <= change.at <= until:
-            touched.setdefault(change.category, max(since, min((at for at, _, _ in s.happened), default=since)))
+            touched.setdefault(change.category, max(since, min((at for times in s.times.values() for at in times), default=since)))
     return touched

@@ -51,6 +51,8 @@ class Person:
     consents: dict[str, dict[str, frozenset[str]]] = field(default_factory=dict)
     """Activity -> where the consent comes from -> the kinds of events that it covers."""
     refused: set[str] = field(default_factory=set)
+    erased_before: bool = False
+    """Whether the person follows an erased data subject: a hash keeps it out of marketing until a fresh consent."""
     soft_closed: bool = False
     channels: set[str] = field(default_factory=set)
     devices: set[str] = field(default_factory=set)
@@ -235,6 +237,8 @@ def put(x: Person, target: str, activity: str, category: str, h: Happening, *, k
 
 def open_to(x: Person, a: dict[str, Any], base: str) -> bool:
     if a["name"] in x.refused:
+        return False
+    if x.erased_before and not gated(a) and a.get("marketing") in (*ALL, "enrichment"):
         return False
     mine = {source for source, covered in x.consents.get(a["name"], {}).items() if base in covered}
     if gated(a) and mine == {"perhaps"}:
@@ -431,6 +435,9 @@ def hold_until(x: Person, hold: dict[str, Any], target: str = "") -> dt.date | N
 
 
 def keeps_open(x: Person, hold: dict[str, Any], h: Happening) -> bool:
+    """Tell whether the event is of a matter on account of which a hold still keeps something, on its day."""
+    if not any(held.kept and covers(x.policy, hold, *key[:3]) for key, held in x.held.items()):
+        return False
     until = matter_until(x, hold, in_matter(x, h.matter)) if h.matter else None
     return until is not None and until >= h.day
 

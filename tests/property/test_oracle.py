@@ -58,9 +58,11 @@ def sort_out(controller: str, raw: dict[str, Any]) -> tuple[list[dict[str, Any]]
     return steps, [life for life in lives if life]
 
 
-def expected(controller: str, settings_: dict[str, Any], life: list[oracle.Happening], days: set[dt.date]) -> tuple[oracle.Person, dict[dt.date, State]]:
+def expected(
+    controller: str, settings_: dict[str, Any], life: list[oracle.Happening], days: set[dt.date], *, later: bool
+) -> tuple[oracle.Person, dict[dt.date, State]]:
     """Work out the states of one data subject on its interesting days, and add those to `days`."""
-    x = oracle.Person(oracle.policy(controller), settings_)
+    x = oracle.Person(oracle.policy(controller), settings_, erased_before=later)
     found: dict[dt.date, State] = {}
     left = list(life)
     wanted = set(days) | {h.day for h in life}
@@ -105,11 +107,11 @@ def differences(controller: str, raw: dict[str, Any]) -> Iterator[str]:
     steps, lives = sort_out(controller, raw)
     first: dict[dt.date, list[State]] = {}
     days: set[dt.date] = {d for s in steps for d in (s["at"], s["at"] + ONE)} | {FAR - ONE}
-    for life in lives:
-        days |= set(expected(controller, raw["settings"], life, days)[1])
+    for number, life in enumerate(lives):
+        days |= set(expected(controller, raw["settings"], life, days, later=number > 0)[1])
     seen, rehearsal = engine(controller, raw, steps, sorted(days))
     for number, life in enumerate(lives):
-        x, words = expected(controller, raw["settings"], life, days)
+        x, words = expected(controller, raw["settings"], life, days, later=number > 0)
         for day in sorted(days):
             if day < life[0].day:
                 continue
