@@ -19,8 +19,9 @@ from lineage.rights import answer_day
 from lineage.store import AuditRow, Batch, CaseRow, CommandRow, Facts, Identifier, Key, Tombstone
 from lineage.subject import Command, Note, Subject
 
-NOTICE_SECONDS_MAX = 30 * 86_400
-"""How long the graph remembers a person for a recipient that does not answer a notice (GDPR art. 19)."""
+ANSWER_SECONDS_MAX = 30 * 86_400
+"""How long the graph remembers a person for a notice that nobody answers (GDPR art. 19), or for a cookie on a device."""
+_NO_END = 1 << 40
 _STATES = {"open": "pending", "done": "acknowledged", "refused": "refused", "retained": "pending", "failed": "pending",
            "unsupported": "pending"}  # fmt: skip
 
@@ -55,13 +56,16 @@ def effects(s: Subject, facts: Facts, now: int, successor: Callable[[Identifier]
         batch.tombstones = [
             Tombstone(i.key, controller, s.erased_at, successor(i)) for i in facts.identifiers if i.key not in shared
         ]
-    if forgets and through and not s.items and not _waiting(s, now):
+    waits = _waiting(s, now) if through and not s.items else None
+    if forgets and through and not s.items and waits is None:
         batch.forget_observations = [o for o in facts.observations if o.key not in shared]
         batch.forget_identifiers = [k for k in facts.keys if k not in shared]
         batch.forget_entries = [e.id for e in facts.entries]
         return Effects(batch, watched=False, forget=True)
     due = next_due(s)
     at = s.policy.zone.midnight(due) if due is not None else None
+    if at is None and waits is not None and waits < _NO_END and forgets:
+        at = waits
     watched = s.erased_at is not None or any(not c.done for c in s.cases.values()) or bool(s.restrictions) or is_child(s)
     for identifier in facts.identifiers:
         batch.due_exact[identifier.key] = at if identifier.key == key else None
@@ -69,12 +73,21 @@ def effects(s: Subject, facts: Facts, now: int, successor: Callable[[Identifier]
     return Effects(batch, watched, forget=False)
 
 
-def _waiting(s: Subject, now: int) -> bool:
-    """Tell whether a target still has to answer: a notice is waited for so long only, a cookie's expiry not at all."""
-    return any(
-        c.state not in ("done", "refused") and c.kind != "expire_cookie" and not (c.notice and now - c.issued > NOTICE_SECONDS_MAX)
-        for c in s.commands.values()
-    )  # fmt: skip
+def _waiting(s: Subject, now: int) -> int | None:
+    """Give until when the graph must remember the person for a target's answer; None if nobody has to answer any more.
+
+    A command is waited for without end, a notice and a cookie on a device (which the person may never use again) for so
+    many days only.
+    """
+    until: int | None = None
+    for command in s.commands.values():
+        if command.state in ("done", "refused"):
+            continue
+        patient = command.notice or command.kind == "expire_cookie"
+        end = command.issued + ANSWER_SECONDS_MAX if patient else _NO_END
+        if end > now:
+            until = end if until is None else max(until, end)
+    return until
 
 
 def _commands(s: Subject, facts: Facts, batch: Batch, key: Key, now: int) -> None:

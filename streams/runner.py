@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from lineage.deployment import missing_settings
 from lineage.errors import LineageError
 from streams import settings as settings_module
 from streams import wiring
@@ -80,6 +81,14 @@ def _announce(told: Settings, engine: wiring.Engine) -> None:
     names = ", ".join(sorted(engine.pipeline.policies))
     if engine.fresh:
         print(f"token: {engine.token}  (shown this once; kept in {told.data / 'secrets.json'})", flush=True)  # noqa: T201
+    for policy in engine.pipeline.policies.values():
+        missing = missing_settings(policy)
+        if missing:
+            print(  # noqa: T201
+                f"{policy.id}: {len(missing)} settings are missing, so nothing that rests on them runs out by the clock; "
+                f"`lineage check --deploy` names them",
+                flush=True,
+            )
     print(f"taking events for {names} at http://{told.host}:{told.port}", flush=True)  # noqa: T201
 
 

@@ -234,3 +234,27 @@ def test_undeclared_personal_data_in_free_text_is_raised_as_drift_without_the_va
     assert "phone" in drift[0].body
     assert "20 30" not in drift[0].body
     assert "hidden" not in drift[0].body
+
+
+def test_the_cookie_on_a_device_is_waited_for_some_time_and_then_the_person_is_forgotten() -> None:
+    shop = Shop()
+    click = shop.event(
+        "newsletter.clicked", "2024-03-06", issue="N-1", cookie="c1", data={"email": "buyer@example.org", "clicks": "x"}
+    )
+    view = shop.event(
+        "cookie.page_viewed", "2024-03-06T01:00", None, cookie="c1", data={"cookie_information": "y", "viewed_items": "z"}
+    )
+    shop.take(newsletter(shop, "2024-03-05"), click, view, now="2024-03-07")
+    case = shop.request("erasure", "2024-04-01")
+    for n, row in enumerate(shop.commands("2024-04-01")):
+        if row.target != "device_cookie":
+            shop.pipeline.receipt(row.id, "erased", at("2024-04-01T01:00") + n)
+    assert shop.store.case(case).state == "closed", "the browser may never come again"
+    assert [r.kind for r in shop.commands("2024-04-02")] == ["expire_cookie"]
+    assert shop.store.counts()["identifiers"] > 0
+    assert shop.store.next_due() is not None
+    shop.pipeline.tick(at("2024-05-02"))
+    assert shop.store.counts()["identifiers"] == 0
+    assert {t["outcome"] for t in json.loads(shop.store.certificate(case))["targets"] if t["target"] == "device_cookie"} == {
+        "unconfirmed"
+    }
