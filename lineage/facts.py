@@ -140,6 +140,17 @@ def _plan(type_: str, identifiers: tuple[str, ...], refs: tuple[str, ...]) -> Pl
     return Plan(found)
 
 
+def references(tagged: Tagged) -> list[tuple[str, str, str, str]]:
+    """Give (kind, value, kind, value) of an event's matter and second reference; a claim's may be of two kinds."""
+    kinds = tuple(k for k, _ in tagged.identifiers)
+    found = []
+    for kind, place, about_kind, about in _plan(tagged.type, kinds, tuple(k for k, _ in tagged.refs)).references:
+        value = tagged.refs[place][1] if place is not None else ""
+        other = "" if about is None else tagged.identifiers[-1 - about][1] if about < 0 else tagged.refs[about][1]
+        found.append((kind, value, about_kind, other))
+    return found
+
+
 class Writer:
     """Makes facts of tagged events for the controllers that there are keys for."""
 
