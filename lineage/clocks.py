@@ -30,6 +30,8 @@ class Keeping:
     hold: Hold
     until: dt.date | None
     recipients_until: dict[str, dt.date | None]
+    active: bool = True
+    """Whether it keeps anything but what those recipients have."""
 
 
 def matter_kind(type_: str) -> str | None:
@@ -147,7 +149,7 @@ def _keepings(s: Subject, blocks: str, today: dt.date) -> list[Keeping]:
             if held:
                 own[target] = end
         if active or own:
-            found.append(Keeping(hold, until if active else today, own))
+            found.append(Keeping(hold, until if active else today, own, active))
     return found
 
 
@@ -161,6 +163,8 @@ def covers(s: Subject, keeping: Keeping, item: Item) -> bool:
         return False
     if item.target in hold.recipient_closings:
         return item.target in keeping.recipients_until and _in_activities(s, hold, item)
+    if not keeping.active:
+        return False
     place = _place(s, item.target)
     if hold.activities is None:
         return hold.categories is not None and item.category in hold.categories and (

@@ -238,7 +238,15 @@ def put(x: Person, target: str, activity: str, category: str, h: Happening, *, k
 def open_to(x: Person, a: dict[str, Any], base: str) -> bool:
     if a["name"] in x.refused:
         return False
-    if x.erased_before and not gated(a) and a.get("marketing") in (*ALL, "enrichment"):
+    renewed = any(h.type == "newsletter.subscribed" for h in x.past) or base == "newsletter"
+    if (
+        x.erased_before
+        and not gated(a)
+        and a.get("marketing") in (*ALL, "enrichment")
+        and not ("newsletter" in a["events"] and renewed)
+    ):
+        if renewed:
+            x.doubtful |= {(t, c) for t in (*a["systems"], *a["recipients"]) for c in a["categories"]}
         return False
     mine = {source for source, covered in x.consents.get(a["name"], {}).items() if base in covered}
     if gated(a) and mine == {"perhaps"}:
@@ -436,7 +444,8 @@ def hold_until(x: Person, hold: dict[str, Any], target: str = "") -> dt.date | N
 
 def keeps_open(x: Person, hold: dict[str, Any], h: Happening) -> bool:
     """Tell whether the event is of a matter on account of which a hold still keeps something, on its day."""
-    if not any(held.kept and covers(x.policy, hold, *key[:3]) for key, held in x.held.items()):
+    law = hold["kind"] == "legal_obligation"
+    if not any(held.kept and (law or covers(x.policy, hold, *key[:3])) for key, held in x.held.items()):
         return False
     until = matter_until(x, hold, in_matter(x, h.matter)) if h.matter else None
     return until is not None and until >= h.day

@@ -16,7 +16,17 @@ ACTS = tuple(t for t, spec in oracle.catalog().items() if spec.get("act"))
 EXAMPLE = yaml.safe_load((oracle.ROOT / "policies" / "settings.example.yaml").read_text())
 Step = dict[str, Any]
 
-ORDER = "paid shipped delivered completed cancelled returned exchange_requested refunded exchange_delivered".split()
+ORDER = [
+    "paid",
+    "shipped",
+    "delivered",
+    "completed",
+    "cancelled",
+    "returned",
+    "exchange_requested",
+    "refunded",
+    "exchange_delivered",
+]
 LIKELY = {
     "order": [["placed", "paid", "shipped", "delivered", "completed"], ["placed", "cancelled"], ["placed", "shipped", "delivered"],
               ["placed", "paid", "shipped", "delivered", "returned", "refunded"], ["placed", "paid", "shipped"],
@@ -63,7 +73,10 @@ def story(draw: st.DrawFn, controller: str, sort: str, number: int) -> list[tupl
         if ref in oracle.catalog()[type_].get("refs", ()):
             step[ref] = device if ref == "cookie" else f"{ref}-{number}"
         if type_ == "order.placed":
-            step |= {"lines": draw(st.integers(1, 2)), "payment": "card" if "cancelled" in names else draw(st.sampled_from(["card", "invoice"]))}
+            step |= {
+                "lines": draw(st.integers(1, 2)),
+                "payment": "card" if "cancelled" in names else draw(st.sampled_from(["card", "invoice"])),
+            }
             if controller == "webco" and draw(st.booleans()):
                 step["cookie"] = device
         if type_ == "order.shipped" and names.count("shipped") > 1:

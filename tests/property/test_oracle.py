@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, note, seed, settings
-from hypothesis import strategies as st
 from oracle import oracle
 from stories import ACTS, CONTROLLERS, scenarios
 
@@ -48,7 +47,7 @@ def sort_out(controller: str, raw: dict[str, Any]) -> tuple[list[dict[str, Any]]
             old = began.get(matter) == "old"
             if not old and type_ not in ACTS and began.get(matter, fresh) != "new" and not (fresh and not matter):
                 continue
-            if old and type_ in ACTS or matter.startswith("account") and old or not old and type_.startswith("cookie"):
+            if (old and type_ in ACTS) or (matter.startswith("account") and old) or (not old and type_.startswith("cookie")):
                 continue
             life = 0 if old else 1
             fresh = fresh or life == 1
@@ -96,9 +95,13 @@ def state(s: Subject) -> State:
     rows: dict[oracle.Pair, list[tuple[bool, bool]]] = {}
     for i in s.items.values():
         if i.use is not Use.ENDING:
-            rows.setdefault((i.target, i.category), []).append((i.use is Use.KEPT, s.policy.activities[i.activity].legal or _law_only(s, i)))
+            rows.setdefault((i.target, i.category), []).append(
+                (i.use is Use.KEPT, s.policy.activities[i.activity].legal or _law_only(s, i))
+            )
     return {
-        pair: frozenset([*(["held"] if any(not k for k, _ in xs) else []), *(["retained"] if all(k or law for k, law in xs) else [])])
+        pair: frozenset(
+            [*(["held"] if any(not k for k, _ in xs) else []), *(["retained"] if all(k or law for k, law in xs) else [])]
+        )
         for pair, xs in rows.items()
     }
 
@@ -127,7 +130,12 @@ def differences(controller: str, raw: dict[str, Any]) -> Iterator[str]:
 def untold(controller: str, x: oracle.Person, r: Rehearsal) -> Iterator[str]:
     silent = {r["name"] for r in x.policy["recipients"] if r["role"] in ("authority", "source", "uncontrolled")}
     for day, pairs in x.told.items():
-        told = {(d.target, c) for d in r.played.deliveries if d.day == day and d.kind in ("erase", "expire_cookie") for c in d.categories}
+        told = {
+            (d.target, c)
+            for d in r.played.deliveries
+            if d.day == day and d.kind in ("erase", "expire_cookie")
+            for c in d.categories
+        }
         for target, category in sorted(pairs - x.doubtful):
             if target not in silent and (target, category) not in told:
                 yield f"{day}: {target} is not told to erase {category}"
