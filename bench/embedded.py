@@ -30,7 +30,7 @@ from lineage.rights import Request
 from lineage.sqlite_store import SQLiteStore
 from streams.wiring import quiet_collector
 
-BATCH = 20_000
+BATCH = 50_000
 PERSONS = 100
 NOW = 1_900_000_000
 """After the last event: nothing is taken as coming from the future."""

@@ -219,13 +219,14 @@ class Pipeline:
     ) -> Rows:  # fmt: skip
         """Decide whose an event under an erased identifier is: the erased person's, or a new data subject's."""
         spec = schemas.registry().types[tagged.type]
-        matters = [o.matter for o in rows.observations if o.matter]
-        owner = self.store.holders(matters)
+        matters = {o.matter for o in rows.observations if o.matter}
         first, hops = rows, 0
         while True:
             stone = next(stones[k] for k in rows.keys if k in stones)
             old = tagged.at <= stone.at
-            if old or any(m in owner and owner[m] in stones for m in matters):
+            # Identifiers that an event carries may have been erased at different times: those of one erasure are one person.
+            erased_then = [k for k in rows.keys if k in stones and stones[k].at == stone.at]
+            if old or (matters and self._has_matter(erased_then, matters)):
                 break
             hops += 1
             moved = self._moved(tagged, first, record, hops)
@@ -246,6 +247,10 @@ class Pipeline:
             return Rows((), (), (), ())
         taken.touched.add(erased[0])
         return self._late(rows, stone.at) if old else rows
+
+    def _has_matter(self, keys: list[Key], matters: set[Key]) -> bool:
+        """Tell whether what the graph still has of an erased person is about one of these matters."""
+        return any(o.matter in matters for o in self.store.facts(keys).observations)
 
     def _late(self, rows: Rows, erased_at: int) -> Rows:
         """Mark an event from before an erasure that arrives after it; one that was there already is a mere repetition."""

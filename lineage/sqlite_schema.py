@@ -29,12 +29,6 @@ CREATE TABLE observation (
     PRIMARY KEY (key, at, shape, matter, about)
 ) STRICT, WITHOUT ROWID;
 
--- Whom a matter belongs to. An index on observation.matter would repeat the whole key of every observation.
-CREATE TABLE holder (
-    matter INTEGER NOT NULL, key INTEGER NOT NULL,
-    PRIMARY KEY (matter, key)
-) STRICT, WITHOUT ROWID;
-
 CREATE TABLE link (
     a INTEGER NOT NULL, b INTEGER NOT NULL, kind TEXT NOT NULL, shape INTEGER NOT NULL, at INTEGER NOT NULL,
     PRIMARY KEY (a, b, kind, shape)

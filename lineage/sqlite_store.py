@@ -101,11 +101,6 @@ class SQLiteStore:
                 commands=tuple(map(CommandRow._make, ask(_FACTS_COMMANDS, own))),
             )
 
-    def holders(self, matters: Iterable[Key]) -> Mapping[Key, Key]:
-        """Find an identifier for each matter: the smallest key, so that the answer depends on no order."""
-        sql = "SELECT matter, min(key) FROM holder WHERE matter IN (SELECT value FROM json_each(?)) GROUP BY matter"
-        return dict(self._file.rows(sql, (_json(matters),)))
-
     def due(self, now: int, limit: int) -> Sequence[Key]:
         """List the identifiers whose due date is not after `now`, earliest first."""
         return [r[0] for r in self._file.rows("SELECT key FROM due WHERE at <= ? ORDER BY at, key LIMIT ?", (now, limit))]

@@ -52,7 +52,6 @@ _IDENTIFIER = "INSERT INTO identifier ROWS ON CONFLICT DO NOTHING"
 _OBSERVATION = (
     "INSERT INTO observation ROWS ON CONFLICT DO UPDATE SET evidence = excluded.evidence WHERE excluded.evidence < evidence"
 )
-_HOLDER = "INSERT INTO holder ROWS ON CONFLICT DO NOTHING"
 _LINK = "INSERT INTO link ROWS ON CONFLICT DO UPDATE SET at = excluded.at WHERE excluded.at < at"
 _DUE = "INSERT INTO due ROWS ON CONFLICT DO UPDATE SET at = excluded.at WHERE excluded.at < at"
 _DUE_EXACT = "INSERT INTO due ROWS ON CONFLICT DO UPDATE SET at = excluded.at WHERE excluded.at <> at"
@@ -140,9 +139,6 @@ def _write_observations(db: Connection, observations: list[Observation]) -> None
     if not observations:
         return
     _insert(db, _OBSERVATION, sorted(observations))
-    held = {(o[3], o[0]) for o in observations if o[3]}
-    if held:
-        _insert(db, _HOLDER, sorted(held))
 
 
 def _write_data_subjects(db: Connection, batch: Batch) -> None:
@@ -225,11 +221,6 @@ def _forget_observations(db: Connection, observations: list[Observation]) -> Non
         "DELETE FROM observation WHERE key = ? AND at = ? AND shape = ? AND matter = ? AND about = ?",
         sorted(o[:5] for o in observations),
     )
-    released = {(o.matter, o.key) for o in observations if o.matter}
-    if released:
-        keys = _json(list({key for _, key in released}))
-        left = db.execute("SELECT DISTINCT matter, key FROM observation WHERE key IN (SELECT value FROM json_each(?))", (keys,))
-        db.executemany("DELETE FROM holder WHERE matter = ? AND key = ?", sorted(released.difference(left)))
 
 
 def _move_on(db: Connection, positions: list[Position]) -> None:

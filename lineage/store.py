@@ -220,9 +220,6 @@ class GraphStore(Protocol):
     def facts(self, keys: Iterable[Key]) -> Facts:
         """Give the facts of the data subject that the identifiers `keys` belong to."""
 
-    def holders(self, matters: Iterable[Key]) -> Mapping[Key, Key]:
-        """For each matter that observations name, the key of an identifier that they hang on."""
-
     def due(self, now: int, limit: int) -> Sequence[Key]:
         """Give identifiers whose due date is not after `now`, earliest first, by index."""
 

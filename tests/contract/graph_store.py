@@ -233,20 +233,6 @@ class GraphStoreContract(ABC):
         store.write(Batch(tombstones=[early]))
         assert store.tombstones([MAIL, PHONE]) == {MAIL: late}
 
-    def test_a_matter_leads_to_the_smallest_of_its_identifiers_that_is_left(self, store: GraphStore) -> None:
-        store.write(household())
-        assert store.holders([ORDER, TICKET, 0, 999]) == {ORDER: MAIL, TICKET: STRANGER}
-        store.write(Batch(forget_observations=[observation(STRANGER, 1003, matter=TICKET)]))
-        assert store.holders([TICKET]) == {TICKET: PHONE}
-        store.write(Batch(forget_observations=[observation(PHONE, 1001, 2, matter=TICKET)]))
-        assert store.holders([TICKET]) == {}
-
-    def test_a_matter_keeps_its_holder_while_one_observation_is_left(self, store: GraphStore) -> None:
-        first, second = observation(MAIL, 1, matter=ORDER), observation(MAIL, 2, matter=ORDER)
-        store.write(Batch(shapes=[PLACED], observations=[first, second]))
-        store.write(Batch(forget_observations=[first]))
-        assert store.holders([ORDER]) == {ORDER: MAIL}
-
     def test_the_earlier_due_date_is_kept(self, store: GraphStore) -> None:
         for at in (30, 10, 20):
             store.write(Batch(due={MAIL: at}))
@@ -419,7 +405,6 @@ class GraphStoreContract(ABC):
         )
         assert self.raw(place, "observations") == []
         assert self.raw(place, "identifiers") == []
-        assert store.holders([ORDER]) == {}
 
     def test_counts_say_what_is_there(self, store: GraphStore) -> None:
         store.write(household())

@@ -105,7 +105,6 @@ def test_a_writer_killed_at_any_moment_leaves_whole_batches_and_a_free_file(path
         written = store.positions("orders")[0]
         assert written >= acknowledged * 100
         assert store.counts()["observations"] == written
-        assert store.holders(range(1, 100)) == {k: k for k in range(1, 100)}
 
 
 def test_readers_are_let_in_and_see_what_is_committed(path: Path, store: SQLiteStore) -> None:

@@ -74,7 +74,6 @@ def test_any_order_repetition_and_splitting_gives_the_same_graph(rows: list[Any]
             assert one.digest(controller) == two.digest(controller)
         for key in KEYS:
             assert named(one.facts([key]), plain) == named(two.facts([key]), renumber)
-        assert one.holders([7, -8, 4]) == two.holders([7, -8, 4])
 
 
 @settings(deadline=None, max_examples=100)
