@@ -57,6 +57,8 @@ class Person:
     channels: set[str] = field(default_factory=set)
     devices: set[str] = field(default_factory=set)
     asked: dt.date | None = None
+    waits_for: list[dict[str, Any]] = field(default_factory=list)
+    """The holds that kept something of an erasure when it was asked for."""
     doubtful: set[Pair] = field(default_factory=set)
     blurred: dict[dt.date, set[Pair]] = field(default_factory=dict)
     told: dict[dt.date, set[Pair]] = field(default_factory=dict)
@@ -354,10 +356,11 @@ def covers(p: dict[str, Any], hold: dict[str, Any], target: str, activity: str, 
         return target in scope["recipients"]
     if activities is not None and activity not in activities:
         return False
-    if category not in scope.get("categories", [category]):
-        return False
     is_recipient = target not in {s["name"] for s in p["systems"]}
     place = operated(p, target) or target
+    told_of_all = is_recipient and place == target and activities is not None and hold["kind"] != "legal_obligation"
+    if category not in scope.get("categories", [category]) and not told_of_all:
+        return False
     if is_recipient and place == target:
         return activities is not None
     return place in scope.get("systems", [place])
@@ -445,6 +448,8 @@ def hold_until(x: Person, hold: dict[str, Any], target: str = "") -> dt.date | N
 def keeps_open(x: Person, hold: dict[str, Any], h: Happening) -> bool:
     """Tell whether the event is of a matter on account of which a hold still keeps something, on its day."""
     law = hold["kind"] == "legal_obligation"
+    if not law and hold not in x.waits_for:
+        return False
     if not any(held.kept and (law or covers(x.policy, hold, *key[:3])) for key, held in x.held.items()):
         return False
     until = matter_until(x, hold, in_matter(x, h.matter)) if h.matter else None
@@ -583,6 +588,10 @@ def erase(x: Person, h: Happening) -> None:
             del x.held[key]
         else:
             x.held[key].kept = True
+    x.waits_for = [
+        hold for hold in x.policy["holds"]
+        if "erasure" in hold["blocks"] and any(covers(x.policy, hold, *k[:3]) and (hold_until(x, hold, k[0]) or dt.date.min) >= h.day for k in x.held)
+    ]  # fmt: skip
 
 
 def ends(x: Person) -> set[dt.date]:
