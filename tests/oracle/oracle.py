@@ -23,6 +23,8 @@ Pair = tuple[str, str]
 ALL = frozenset({"direct", "profiling"})
 STATUTES = {"bookkeeping": 5, "legal_warranty": "P2Y", "right_of_withdrawal": "P14D", "aml": "P5Y"}
 MATTERS = ("debt", "order", "matter", "competition", "campaign", "survey", "credit", "incident", "contract", "account")
+REOPENED = ("support.opened", "support.reopened", "form.submitted")
+OF_CHANNEL = {"email": ("email", "clicks"), "sms": ("phone", "telephone"), "push": ("push_token",)}
 ENTRIES = ("competition.entered", "campaign.entered", "survey.answered")
 
 
@@ -164,7 +166,7 @@ def consent(x: Person, h: Happening) -> None:
         if not gated(a):
             continue
         if h.type == "newsletter.subscribed" and a.get("marketing") in ALL and (h.fields.get("express", True) or not express):
-            mine["sign-up" if "newsletter" in fed else "perhaps"] = frozenset(fed)
+            mine["sign-up" if base & fed else "perhaps"] = frozenset(fed)
             x.refused.discard(a["name"])
         if h.type == "cookie.accepted" and "cookie" in fed:
             mine["cookie"] = frozenset({"cookie"})
@@ -184,12 +186,29 @@ def consent(x: Person, h: Happening) -> None:
         x.channels.add(str(h.fields.get("channel", "email")))
 
 
+def of_marketing(p: dict[str, Any], categories: tuple[str, ...] | None) -> set[Pair]:
+    """What the words leave open after one of several channels was stopped: its own data, and the analysis."""
+    return {
+        (t, c) for a in p["activities"] if a.get("marketing") in ALL for t in (*a["systems"], *a["recipients"])
+        for c in a["categories"] if categories is None or a["marketing"] == "profiling" or c in categories
+    }  # fmt: skip
+
+
+def withdraw(x: Person, activity: str) -> None:
+    x.consents.get(activity, {}).clear()
+    for key in [k for k in x.held if k[1] == activity]:
+        del x.held[key]
+
+
 def refuse(x: Person, h: Happening) -> None:
     """End what an unsubscription, a withdrawal or an objection ends: at once, whatever is held."""
     p, right, asked = x.policy, "", h.type.startswith("request:")
     if h.type == "newsletter.unsubscribed":
         x.channels.discard(str(h.fields.get("channel", "email")))
-        if x.channels or any(s.get("keeps") == "tag" for s in p["suppression"]):
+        if any(s.get("keeps") == "tag" for s in p["suppression"]):
+            return
+        if x.channels:
+            x.doubtful |= of_marketing(p, None if p["id"] == "valeur" else OF_CHANNEL[str(h.fields.get("channel", "email"))])
             return
         right = "withdrawal"
     elif asked:
@@ -197,6 +216,8 @@ def refuse(x: Person, h: Happening) -> None:
     rows = [r for r in p["rights"] if r["right"] == right and "direct_marketing" in r.get("scope", ()) and not r.get("channel")]
     ends = {a for r in rows for a in (r.get("asked_ends") if asked and r.get("asked_ends") else r.get("ends", ()))}
     marketing = {a["name"] for a in p["activities"] if a.get("marketing") in ALL}
+    if not rows:
+        ends = marketing
     x.soft_closed = True
     x.channels.clear()
     for a in p["activities"]:
@@ -207,7 +228,7 @@ def refuse(x: Person, h: Happening) -> None:
         elif name in marketing and gated(a):
             mine.pop("sign-up", None)
             mine.pop("perhaps", None)
-        if name in ends and right == "objection":
+        if name in ends and (right == "objection" or not gated(a)):
             x.refused.add(name)
         gone = [k for k in x.held if k[1] == name and (name in ends or (name in marketing and had and gated(a) and not mine))]
         if name not in ends and name in marketing and gone:
@@ -419,7 +440,8 @@ def transaction(events: list[Happening], kind: Any) -> bool:
 def matter_until(x: Person, hold: dict[str, Any], events: list[Happening], target: str = "") -> dt.date | None:
     """The last day for which a hold on account of a matter is known to last: NEVER while it is open, None without it."""
     case = hold["while"]
-    if case.get("if") or (hold.get("needs_setting") and not x.settings.get(hold["needs_setting"])):
+    dead = any(h.type == "person.died" for h in x.past)
+    if ("if" in case and not dead) or ("unless" in case and dead) or (hold.get("needs_setting") and not x.settings.get(hold["needs_setting"])):
         return None
     if case.get("transaction"):
         if not transaction(events, case["transaction"]):
@@ -482,6 +504,8 @@ def anchored(x: Person, key: tuple[str, str, str, str], types: list[str]) -> dt.
         same = bool(sort) and sort in (catalog()[type_].get("refs") or ())
         found += [h.day for h in (mine if same else x.past) if h.type == type_]
     day = max(found, default=None)
+    if sort == "matter" and any(h.type in REOPENED and h.day >= (day or NEVER) for h in mine) and mine[-1].type not in types:
+        return None  # what was taken up again is not handled
     if day is not None and day < x.held[key].first:
         doubt(x, [key])
         return None
@@ -572,6 +596,8 @@ def happen(x: Person, h: Happening) -> None:
             feed(x, h)
         if h.type == "newsletter.unsubscribed":
             refuse(x, h)
+        if h.type == "consent.withdrawn":
+            withdraw(x, str(h.fields["activity"]))
     if h.type.startswith("request:"):
         x.told[h.day] = before - {(k[0], k[2]) for k in x.held}
     for key in x.held:

@@ -45,15 +45,20 @@ LIKELY = {
     "social": [["liked"], ["conversed"], ["listened"]],
     "form": [["submitted"]],
     "relationship": [["ended"]],
+    "consent": [["given", "withdrawn"], ["given"]],
+    "person": [["died"]],
     "cookie": [["accepted", "page_viewed", "page_viewed"], ["page_viewed"]],
 }  # fmt: skip
 KNOWN = {
-    "apof": "order support competition survey account newsletter debt credit incident cookie",
-    "littlesteps": "order support competition survey newsletter",
-    "pompdelux": "order support competition survey account newsletter",
-    "valeur": "order support form competition campaign survey account newsletter social cookie",
+    "apof": "order support competition survey account newsletter debt credit incident cookie consent person",
+    "littlesteps": "order support competition survey newsletter consent",
+    "pompdelux": "order support competition survey account newsletter consent",
+    "valeur": "order support form competition campaign survey account newsletter social cookie consent",
     "webco": "order support form survey newsletter service social relationship",
 }
+AGREED = {"apof": "competition", "littlesteps": "campaigns_and_surveys", "pompdelux": "surveys", "valeur": "participation"}
+"""An activity on a consent of its own, which is not marketing."""
+CHANNELS = {"apof": ["email", "sms"], "pompdelux": ["email", "sms"], "valeur": ["email", "push"]}
 REF = {"support": "matter", "form": "matter", "service": "contract"}
 
 
@@ -65,6 +70,7 @@ def story(draw: st.DrawFn, controller: str, sort: str, number: int) -> list[tupl
         names[1:] = draw(st.lists(st.sampled_from(ORDER), max_size=5, unique=True))
     day = draw(st.integers(0, 400))
     ref = REF.get(sort, sort)
+    channel = draw(st.sampled_from(CHANNELS.get(controller, ["email"])))
     device = f"c{draw(st.integers(1, 2))}"
     found = []
     for name in names:
@@ -77,12 +83,18 @@ def story(draw: st.DrawFn, controller: str, sort: str, number: int) -> list[tupl
                 "lines": draw(st.integers(1, 2)),
                 "payment": "card" if "cancelled" in names else draw(st.sampled_from(["card", "invoice"])),
             }
+            if controller == "valeur" and draw(st.integers(0, 4)) == 0:
+                step["objects_to_marketing"] = True
             if controller == "webco" and draw(st.booleans()):
                 step["cookie"] = device
         if type_ == "order.shipped" and names.count("shipped") > 1:
             step["lines"] = 1
         if type_ in ("newsletter.sent", "newsletter.opened", "newsletter.clicked"):
             step["issue"] = f"issue-{number}"
+        if type_ in ("newsletter.subscribed", "newsletter.unsubscribed"):
+            step["channel"] = channel
+        if sort == "consent":
+            step["activity"] = AGREED[controller]
         if type_ == "newsletter.clicked" and draw(st.booleans()):
             step["cookie"] = device
         if type_ == "cookie.page_viewed" and controller == "apof":
@@ -115,10 +127,10 @@ def scenarios(draw: st.DrawFn, controller: str) -> dict[str, Any]:
     """Give a scenario's settings and steps, in order of time."""
     sorts = KNOWN[controller].split()
     picked = draw(st.lists(st.sampled_from(sorts), min_size=1, max_size=5))
-    once = [s for n, s in enumerate(picked) if s not in ("account", "newsletter", "cookie", "relationship") or s not in picked[:n]]
+    once = [s for n, s in enumerate(picked) if s not in ("account", "cookie", "relationship", "person") or s not in picked[:n]]
     rows = [row for n, s in enumerate(once) for row in draw(story(controller, s, n))]
-    rights = {"apof": ["erasure", "objection", "withdrawal"], "littlesteps": ["erasure", "withdrawal"],
-              "pompdelux": ["erasure", "withdrawal"], "valeur": ["erasure", "objection"], "webco": ["erasure"]}  # fmt: skip
+    rights = {"apof": ["erasure", "objection", "withdrawal"], "littlesteps": ["withdrawal", "objection"],
+              "pompdelux": ["withdrawal", "objection"], "valeur": ["withdrawal", "objection"], "webco": ["erasure"]}  # fmt: skip
     steps = [{"at": FIRST + dt.timedelta(days=day), **step} for day, step in rows]
     right = draw(st.sampled_from([None, "erasure", *rights[controller]]))
     if right:
