@@ -236,7 +236,7 @@ def _systems(s: Subject, e: Happening, activity: Activity, base: str, categories
 def _recipients(s: Subject, e: Happening, activity: Activity, categories: frozenset[str], cites: Ids) -> None:
     if not activity.recipients:
         return
-    held = {i.category for i in s.live() if i.activity == activity.name and i.matter == e.matter} | categories
+    held = {i.category for i in s.live() if i.activity == activity.name and i.matter == e.matter}
     for name in activity.recipients:
         recipient = s.policy.recipients[name]
         if name in s.policy.systems or recipient.role in (Role.SOURCE, Role.UNCONTROLLED):

@@ -472,6 +472,9 @@ def keeps_open(x: Person, hold: dict[str, Any], h: Happening) -> bool:
     law = hold["kind"] == "legal_obligation"
     if not law and hold not in x.waits_for:
         return False
+    if law and not any(held.kept for held in x.held.values()):
+        places = {s["name"] for s in x.policy["systems"]} | {r["name"] for r in x.policy["recipients"]}
+        x.doubtful |= {(t, c) for t in places for c in hold["scope"].get("categories", [c["id"] for c in x.policy["categories"]])}
     if not any(held.kept and (law or covers(x.policy, hold, *key[:3])) for key, held in x.held.items()):
         return False
     until = matter_until(x, hold, in_matter(x, h.matter)) if h.matter else None
