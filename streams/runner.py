@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -21,6 +22,8 @@ from streams.desk import Desk
 from streams.journal import Intake
 from streams.outbox import Outbox, Webhooks
 from streams.settings import Settings
+
+_TIDY_SECONDS = 3600
 
 _STOP_SECONDS_MAX = 10
 """So long a call that is under way may take after the signal to stop."""
@@ -61,9 +64,11 @@ async def serve(told: Settings, ready: asyncio.Event | None = None) -> None:
             _announce(told, engine)
             if ready is not None:
                 ready.set()
+            tidying = asyncio.create_task(_tidy())
             stopping = asyncio.create_task(stop.wait())
             await asyncio.wait({stopping, listening}, return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
+            tidying.cancel()
         intake.open = False
         outbox.close()
         server.should_exit = True
@@ -75,6 +80,13 @@ async def serve(told: Settings, ready: asyncio.Event | None = None) -> None:
         desk.close()
         engine.store.checkpoint()
         engine.close()
+
+
+async def _tidy() -> None:
+    """Look for cycles once an hour: nobody else does."""
+    while True:
+        await asyncio.sleep(_TIDY_SECONDS)
+        gc.collect()
 
 
 def _announce(told: Settings, engine: wiring.Engine) -> None:
