@@ -23,7 +23,7 @@ Pair = tuple[str, str]
 ALL = frozenset({"direct", "profiling"})
 STATUTES = {"bookkeeping": 5, "legal_warranty": "P2Y", "right_of_withdrawal": "P14D", "aml": "P5Y"}
 MATTERS = ("debt", "order", "matter", "competition", "campaign", "survey", "credit", "incident", "contract", "account")
-REOPENED = ("support.opened", "support.reopened", "form.submitted")
+REOPENED = ["support.opened", "support.reopened", "form.submitted"]
 OF_CHANNEL = {"email": ("email", "clicks"), "sms": ("phone", "telephone"), "push": ("push_token",)}
 ENTRIES = ("competition.entered", "campaign.entered", "survey.answered")
 
@@ -219,6 +219,9 @@ def refuse(x: Person, h: Happening) -> None:
     if not rows:
         ends = marketing
     x.soft_closed = True
+    for a in p["activities"]:
+        if a.get("marketing") == "enrichment" and a["name"] not in ends:
+            x.doubtful |= {(t, c) for t in (*a["systems"], *a["recipients"]) for c in a["categories"]}
     x.channels.clear()
     for a in p["activities"]:
         name, mine = a["name"], x.consents.get(a["name"], {})
@@ -507,7 +510,7 @@ def anchored(x: Person, key: tuple[str, str, str, str], types: list[str]) -> dt.
         same = bool(sort) and sort in (catalog()[type_].get("refs") or ())
         found += [h.day for h in (mine if same else x.past) if h.type == type_]
     day = max(found, default=None)
-    if sort == "matter" and any(h.type in REOPENED and h.day >= (day or NEVER) for h in mine) and mine[-1].type not in types:
+    if sort == "matter" and is_open(mine, REOPENED, types) and day is not None:
         return None  # what was taken up again is not handled
     if day is not None and day < x.held[key].first:
         doubt(x, [key])
@@ -610,6 +613,7 @@ def happen(x: Person, h: Happening) -> None:
 
 
 def erase(x: Person, h: Happening) -> None:
+    doubt(x, [k for k in x.held if outlived(x, k, h.day)])  # whether the law alone keeps it, or the activity too
     x.asked = h.day
     for key in list(x.held):
         until = kept_until(x, key, "erasure")

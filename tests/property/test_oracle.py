@@ -108,7 +108,6 @@ def state(s: Subject) -> State:
 
 def differences(controller: str, raw: dict[str, Any]) -> Iterator[str]:
     steps, lives = sort_out(controller, raw)
-    first: dict[dt.date, list[State]] = {}
     days: set[dt.date] = {d for s in steps for d in (s["at"], s["at"] + ONE)} | {FAR - ONE}
     for number, life in enumerate(lives):
         days |= set(expected(controller, raw["settings"], life, days, later=number > 0)[1])
