@@ -7,13 +7,13 @@ from typing import Any
 
 import yaml
 from hypothesis import strategies as st
-from oracle import oracle
+from oracle.person import ROOT, catalog
 
 FIRST = dt.date(2023, 1, 2)
 CONTROLLERS = ("apof", "littlesteps", "pompdelux", "valeur", "webco")
 DURATIONS = ("P0D", "P14D", "P1M", "P6M", "P1Y", "P2Y")
-ACTS = tuple(t for t, spec in oracle.catalog().items() if spec.get("act"))
-EXAMPLE = yaml.safe_load((oracle.ROOT / "policies" / "settings.example.yaml").read_text())
+ACTS = tuple(t for t, spec in catalog().items() if spec.get("act"))
+EXAMPLE = yaml.safe_load((ROOT / "policies" / "settings.example.yaml").read_text())
 Step = dict[str, Any]
 
 ORDER = [
@@ -76,7 +76,7 @@ def story(draw: st.DrawFn, controller: str, sort: str, number: int) -> list[tupl
     for name in names:
         type_ = name if "." in name else f"{sort}.{name}"
         step: Step = {"event": type_}
-        if ref in oracle.catalog()[type_].get("refs", ()):
+        if ref in catalog()[type_].get("refs", ()):
             step[ref] = device if ref == "cookie" else f"{ref}-{number}"
         if type_ == "order.placed":
             step |= {
@@ -140,5 +140,14 @@ def scenarios(draw: st.DrawFn, controller: str) -> dict[str, Any]:
         if right != "erasure":
             request["scope"] = "direct_marketing"
         steps.append(request)
+        if right == "erasure" and draw(st.booleans()):
+            later = draw(
+                st.lists(st.sampled_from([x for x in sorts if x not in ("relationship", "person")]), min_size=1, max_size=2)
+            )
+            steps += [
+                {"at": at + dt.timedelta(days=1 + day // 4), **step}
+                for n, sort in enumerate(later)
+                for day, step in draw(story(controller, sort, 10 + n))
+            ]
     steps.sort(key=lambda s: (s["at"], "request" in s))
     return {"settings": mine if (mine := draw(settings(controller))) else {}, "steps": steps}
