@@ -68,7 +68,7 @@ def story(draw: st.DrawFn, controller: str, sort: str, number: int) -> list[tupl
     names = list(draw(st.sampled_from(LIKELY[sort])))
     if sort == "order" and draw(st.integers(0, 3)) == 0:
         names[1:] = draw(st.lists(st.sampled_from(ORDER), max_size=5, unique=True))
-    day = draw(st.integers(0, 400))
+    day = draw(st.integers(0, 240))
     ref = REF.get(sort, sort)
     channel = draw(st.sampled_from(CHANNELS.get(controller, ["email"])))
     device = f"c{draw(st.integers(1, 2))}"
@@ -126,13 +126,13 @@ def settings(draw: st.DrawFn, controller: str) -> dict[str, Any]:
 def scenarios(draw: st.DrawFn, controller: str) -> dict[str, Any]:
     """Give a scenario's settings and steps, in order of time."""
     sorts = KNOWN[controller].split()
-    picked = draw(st.lists(st.sampled_from(sorts), min_size=1, max_size=5))
+    picked = draw(st.lists(st.sampled_from(["order", "newsletter", "order", *sorts]), min_size=2, max_size=6))
     once = [s for n, s in enumerate(picked) if s not in ("account", "cookie", "relationship", "person") or s not in picked[:n]]
     rows = [row for n, s in enumerate(once) for row in draw(story(controller, s, n))]
     rights = {"apof": ["erasure", "objection", "withdrawal"], "littlesteps": ["withdrawal", "objection"],
               "pompdelux": ["withdrawal", "objection"], "valeur": ["withdrawal", "objection"], "webco": ["erasure"]}  # fmt: skip
     steps = [{"at": FIRST + dt.timedelta(days=day), **step} for day, step in rows]
-    right = draw(st.sampled_from([None, "erasure", *rights[controller]]))
+    right = draw(st.sampled_from(["erasure", "erasure", None, *rights[controller]]))
     if right:
         base = draw(st.sampled_from(rows))[0]
         at = FIRST + dt.timedelta(days=max(base, rows[0][0]) + draw(st.sampled_from([0, 1, 3, 14, 15, 100, 500])))
