@@ -72,13 +72,19 @@ class Matter:
         return any(t == type_ for _, t, _ in self.events)
 
     def lines_left(self, *, shipped: bool) -> int:
-        """Count the lines neither cancelled nor (if `shipped` counts) shipped; without a placement, none."""
-        left = 0
+        """Count the lines neither cancelled nor (if `shipped` counts) shipped; without a placement, none.
+
+        What has left the warehouse cannot be cancelled any more: a cancellation is of lines that are still there.
+        """
+        left = there = 0
         for _, type_, fields in self.events:
             if type_ == "order.placed":
                 left += int(str(fields.get("lines", 1)))
-            elif type_ == "order.cancelled" or (shipped and type_ == "order.shipped"):
-                left -= min(left, int(str(fields.get("lines", left))))
+                there += int(str(fields.get("lines", 1)))
+            elif type_ in ("order.cancelled", "order.shipped"):
+                lines = min(there, int(str(fields.get("lines", there))))
+                there -= lines
+                left -= lines if shipped or type_ == "order.cancelled" else 0
         return left
 
 

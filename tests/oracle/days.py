@@ -21,6 +21,7 @@ def begin(x: Person, day: dt.date) -> None:
         last = end(x, key)
         if last is not None and last < day:
             del x.held[key]
+            x.ran_out.setdefault(day, set()).add((key[0], key[2]))
 
 
 def happen(x: Person, h: Happening) -> None:

@@ -47,7 +47,7 @@ def consent(x: Person, h: Happening) -> None:
             mine["use"] = frozenset({"cookie"})
         if h.type in ENTRIES and a.get("marketing") not in ALL and base & fed:
             mine["entry"] = frozenset(fed)
-        if h.fields.get("objects_to_marketing") and "soft_opt_in" in bases(a) and mine:
+        if h.fields.get("objects_to_marketing") and "soft_opt_in" in bases(a):
             x.doubtful |= of_marketing(p, None)
         if (
             h.type == "order.placed"
@@ -93,6 +93,8 @@ def refuse(x: Person, h: Happening) -> None:
     if not rows:
         ends = marketing
     x.soft_closed = True
+    if any(r.get("needs") == "device" and r["activity"] in ends for r in p["links"]):
+        x.devices.clear()
     for a in p["activities"]:
         if a.get("marketing") == "enrichment" and a["name"] not in ends:
             x.doubtful |= {(t, c) for t in (*a["systems"], *a["recipients"]) for c in a["categories"]}

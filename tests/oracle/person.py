@@ -60,6 +60,7 @@ class Person:
     """The holds that kept something of an erasure when it was asked for."""
     doubtful: set[Pair] = field(default_factory=set)
     blurred: dict[dt.date, set[Pair]] = field(default_factory=dict)
+    ran_out: dict[dt.date, set[Pair]] = field(default_factory=dict)
     told: dict[dt.date, set[Pair]] = field(default_factory=dict)
 
 

@@ -140,7 +140,7 @@ def wrongly_told(x: Person, words: dict[dt.date, State], r: Rehearsal) -> Iterat
         for target, category in sorted(pairs - x.doubtful):
             if target not in silent and (target, category) not in told:
                 yield f"{day}: {target} is not told to erase {category}"
-        for target, category in sorted(told & set(words[day]) - x.doubtful):
+        for target, category in sorted(told & set(words[day]) - x.doubtful - x.ran_out.get(day, set())):
             if target in systems:
                 yield f"{day}: {target} is told to erase {category}, which it still holds"
 
