@@ -97,8 +97,7 @@ def take(s: Subject, event: Event) -> None:
         return
     new_matter = bool(e.matter) and e.matter not in s.matters
     if s.erased_at is not None:
-        kept = [i for i in s.live() if i.use is Use.KEPT]
-        waiting = frozenset(k.hold.id for k in keepings(s, "erasure", s.today) if any(covers(s, k, i) for i in kept))
+        waiting = _waiting(s)
         _remember(s, e)
         _after_erasure(s, e, waiting, new_matter=new_matter)
         return
@@ -728,6 +727,15 @@ def _after_erasure(s: Subject, e: Happening, waiting: frozenset[str], *, new_mat
                 device = system is not None and not system.erasable and e.type.startswith("cookie.")
                 if (recipient is not None and recipient.role.obeys and (activity.marketing or e.base == "cookie")) or device:
                     distrust(s, name, (), ids)
+
+
+def _waiting(s: Subject) -> frozenset[str]:
+    """Name the holds for which an erasure waits: those that keep what no statute keeps anyway."""
+    active = keepings(s, "erasure", s.today)
+    kept = [
+        i for i in s.live() if i.use is Use.KEPT and not any(k.hold.statutory and covers(s, k, i) for k in active)
+    ]  # fmt: skip
+    return frozenset(k.hold.id for k in active if any(covers(s, k, i) for i in kept))
 
 
 def _keep_needed(s: Subject, e: Happening, listing: list[Activity], waiting: frozenset[str], *, law_only: bool) -> bool:
