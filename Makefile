@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test check bench
+.PHONY: help setup demo test check bench mutants
 
 help:
 	@echo "make demo   set everything up and watch an erasure from end to end"
 	@echo "make test   run all tests"
 	@echo "make check  lint, types, layers"
 	@echo "make bench  measure"
+	@echo "make mutants  make small mistakes in the decision modules and see which the tests notice"
 	@echo "make setup  install into $(VENV)"
 
 setup: $(VENV)/.installed
@@ -36,3 +37,6 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m bench.embedded --events 200000
+
+mutants: setup
+	$(BIN)/python tests/mutation/run.py --least 85

@@ -215,8 +215,8 @@ def keeping_of(s: Subject, item: Item, active: Sequence[Keeping], today: dt.date
             statutory = statutory and hold.statutory
     claim = _claim(s, item, today)
     if claim is not None:
-        ids += claim.reasons
-        ends.append(claim.until)
+        ids += claim[0]
+        ends.append(claim[1])
         statutory = False
     if not ends:
         return None
@@ -232,8 +232,8 @@ def keeping_now(s: Subject, item: Item, known: dict[str, list[Keeping]], today: 
     return keeping_of(s, item, known[right], today)
 
 
-def _claim(s: Subject, item: Item, today: dt.date) -> Kept | None:
-    """Give a legal claim or a court's order that needs the item (GDPR art. 17(3)(e), 18(1)(c))."""
+def _claim(s: Subject, item: Item, today: dt.date) -> tuple[Ids, dt.date | None] | None:
+    """Give why and until when a legal claim or a court's order needs the item (GDPR art. 17(3)(e), 18(1)(c))."""
     policy = s.policy
     if _place(s, item.target) not in policy.systems:
         return None
@@ -242,15 +242,15 @@ def _claim(s: Subject, item: Item, today: dt.date) -> Kept | None:
         if closed is not None and policy.zone.day(closed) < today:
             continue
         if (not categories or item.category in categories) and about in ("", item.matter):
-            ids = policy.restriction.get("claim") or policy.claim_cites or ("gdpr:17",)
-            return Kept((*ids, "gdpr:17"), policy.zone.day(closed) if closed else None, statutory=False, claim=True)
+            ids = policy.restriction.get("claim") or policy.claim_cites
+            return (*ids, "gdpr:17"), None if closed is None else policy.zone.day(closed)
     for until, activities, systems, named_categories in s.orders_to_keep:
         if until is not None and until < today:
             continue
         named = not activities or item.activity in activities
         if named and (not systems or item.target in systems) and (not named_categories or item.category in named_categories):
-            ids = tuple(g.id for g in policy.guards if g.on == "disclosure" and g.to == "authority") or ("gdpr:17",)
-            return Kept((*ids, "gdpr:17"), until, statutory=False, claim=True)
+            ids = tuple(g.id for g in policy.guards if g.on == "disclosure" and g.to == "authority")
+            return (*ids, "gdpr:17"), until
     return None
 
 
@@ -300,7 +300,7 @@ def _last_day(s: Subject, item: Item) -> dt.date | None:
     for _, _, end in _applying(s, activity, item) if activity is not None else ():
         if end is None:
             return None
-        latest = end if latest is None or end > latest else latest
+        latest = max(latest or end, end)
     return latest
 
 
@@ -392,7 +392,7 @@ def _anchor_times(s: Subject, types: Ids, matter: Matter | None) -> list[int]:
             found += matter.times((type_,))
         elif type_ != ACCOUNT_ENDED or not s.has_account:
             found += s.times.get(type_, ())
-    if matter is not None and matter.kind == "matter" and found:
+    if matter is not None and found:
         # A matter that was opened again after it was handled is not handled: the clock waits.
         opened = matter.times(("support.opened", "support.reopened", "form.submitted"))
         if opened and max(opened) > max(found):

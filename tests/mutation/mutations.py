@@ -57,7 +57,7 @@ def _expressions(node: ast.AST) -> Iterator[ast.AST]:
             yield operand
         case ast.BinOp(left, op, right) if type(op) in _ARITHMETIC:
             yield ast.BinOp(left, _ARITHMETIC[type(op)](), right)
-        case ast.IfExp(test, body, orelse):
+        case ast.IfExp(_, body, orelse):
             yield body
             yield orelse
         case ast.Constant(bool() as value):
@@ -129,7 +129,10 @@ def _skipped(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
         parent = parents[node]
         if _is_docstring(node, parents) or isinstance(node, ast.Assert | ast.arguments | ast.Raise):
             return True
-        if isinstance(parent, ast.AnnAssign | ast.FunctionDef) and node in (getattr(parent, "annotation", 0), getattr(parent, "returns", 0)):
+        if isinstance(parent, ast.AnnAssign | ast.FunctionDef) and node in (
+            getattr(parent, "annotation", 0),
+            getattr(parent, "returns", 0),
+        ):
             return True
         if isinstance(parent, ast.FunctionDef) and node in parent.decorator_list:
             return True
@@ -161,7 +164,14 @@ def _mutants(top: ast.stmt) -> Iterator[Mutant]:
         found = _statements(node) if isinstance(node, ast.stmt) else _expressions(node)
         for new in found:
             before, after = (_text(x) for x in (node, new))
-            yield Mutant(function, getattr(node, "lineno", holder.lineno), _header(holder), before, after, _replaced(top, number, copy.deepcopy(new)))
+            yield Mutant(
+                function,
+                getattr(node, "lineno", holder.lineno),
+                _header(holder),
+                before,
+                after,
+                _replaced(top, number, copy.deepcopy(new)),
+            )
 
 
 def _text(node: ast.AST) -> str:

@@ -138,7 +138,7 @@ class Runner:
         """Make the mistake, run the tests, and say by the exit status whether one has noticed; never return."""
         try:
             _make(importlib.import_module(path.removesuffix(".py").replace("/", ".")), mutant)
-        except BaseException:  # noqa: BLE001 - a fault of this program
+        except BaseException:
             traceback.print_exc()
             os._exit(_BROKEN)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)  # a mistake that never comes back is noticed, too
@@ -150,7 +150,7 @@ class Runner:
                 if any(r.failed for r in runtestprotocol(items[n], nextitem=None, log=False)):
                     os.write(write, str(n).encode())
                     os._exit(_KILLED)
-        except BaseException:  # noqa: BLE001 - whatever it is, it was noticed
+        except BaseException:
             os._exit(_KILLED)
         os._exit(_SURVIVED)
 
