@@ -41,7 +41,7 @@ def issue(
 ) -> Command:
     """Put a command (or, to an independent recipient, a notice) into the outbox."""
     recipient = s.policy.recipients.get(target)
-    notice = recipient is not None and not recipient.role.obeys and recipient.role is Role.INDEPENDENT
+    notice = recipient is not None and recipient.role is Role.INDEPENDENT
     device = target in s.policy.systems and not s.policy.systems[target].erasable
     id_ = command_id(s.policy.id, s.name, case, target, kind, activity, s.now)
     command = Command(
@@ -70,7 +70,6 @@ def end(s: Subject, items: Iterable[Item], because: Mapping[tuple[str, str, str,
     s.memo.pop("first_end", None)
     for item in ended:
         item.use = Use.ENDING
-        item.command = ""
     left = {(i.target, i.category) for i in s.live()}
     left_for = {(i.target, i.category, i.activity) for i in s.live()}
     groups: dict[tuple[str, str, str], list[Item]] = {}
@@ -128,15 +127,9 @@ def acknowledge(s: Subject, command: Command, outcome: str) -> None:
     system = s.policy.systems.get(command.target)
     if gone and system is not None and system.pseudonymised and not any(i.target == command.target for i in s.items.values()):
         ids = dict.fromkeys(i for reasons in command.why.values() for i in reasons)
-        pseudonyms = (r.id for r in s.policy.links if r.id in ids)
-        reasons = s.cite(*ids, *pseudonyms, system.id)
+        reasons = s.cite(*ids, system.id)
         s.changes.append(Change(s.now, "key_destroyed", command.target, "", "", reasons))
         s.note("logged", reasons, about="key_destroyed", target=command.target)
-
-
-def resend(s: Subject, command: Command) -> None:
-    """Send an unanswered command once more: the same command, on another day."""
-    command.sent.append(s.now)
 
 
 def distrust(s: Subject, target: str, categories: Iterable[str], reasons: Reasons) -> bool:

@@ -155,23 +155,21 @@ def _mutants(top: ast.stmt) -> Iterator[Mutant]:
     function = getattr(top, "name", "") or "".join(names)
     if function == "__all__":
         return
-    for number, node in enumerate(ast.walk(top)):
+    nodes = list(ast.walk(top))
+    for number, node in enumerate(nodes):
         if node is top or _skipped(node, parents):
             continue
         holder: ast.AST = node
         while not isinstance(holder, ast.stmt):
             holder = parents[holder]
+        shown = number
+        if isinstance(node, ast.Constant) and isinstance(parents[node], ast.expr | ast.keyword | ast.Return | ast.Assign):
+            shown = nodes.index(parents[node])  # a constant alone would not say which
         found = _statements(node) if isinstance(node, ast.stmt) else _expressions(node)
         for new in found:
-            before, after = (_text(x) for x in (node, new))
-            yield Mutant(
-                function,
-                getattr(node, "lineno", holder.lineno),
-                _header(holder),
-                before,
-                after,
-                _replaced(top, number, copy.deepcopy(new)),
-            )
+            twin = _replaced(top, number, copy.deepcopy(new))
+            before, after = _text(nodes[shown]), _text(list(ast.walk(twin))[shown])
+            yield Mutant(function, getattr(node, "lineno", holder.lineno), _header(holder), before, after, twin)
 
 
 def _text(node: ast.AST) -> str:
