@@ -342,13 +342,13 @@ def test_a_command_without_an_answer_or_of_another_kind_is_not_a_false_answer() 
 
 
 def test_of_several_answers_the_false_ones_alone_are_taken_back() -> None:
-    s, first = done(("shop", "selling", "name"), ("carrier", "selling", "email"), ("carrier", "helping", "name"))
+    s, _ = done(("shop", "selling", "name"), ("carrier", "selling", "email"), ("carrier", "helping", "name"))
     _, first, second_ = s.commands.values()
     acknowledge(s, first, "done")
     acknowledge(s, second_, "done")
     assert distrust(s, "carrier", ["name"], ("B-1",))
     assert (first.state, second_.state) == ("done", "open")
-    assert second_.why == {"name": ("W-order:1", "B-1")}
+    assert second_.why == {"name": ("W-order:2", "B-1")}
 
 
 def test_an_erasure_told_from_end_to_end_leaves_nothing() -> None:
