@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from oracle.endings import covers, end, hold_until, kept_until, outlived
+from oracle.endings import clock, covers, end, hold_until, kept_until, outlived
 from oracle.feeding import consent, feed, join, refuse, withdraw
 from oracle.person import NEVER, Happening, Pair, Person, doubt, legal
 
@@ -41,9 +41,10 @@ def happen(x: Person, h: Happening) -> None:
             withdraw(x, str(h.fields["activity"]))
     if h.type.startswith("request:"):
         x.told[h.day] = before - {(k[0], k[2]) for k in x.held}
-    for key in x.held:
+    for key, held in x.held.items():
         last = end(x, key)
-        if last is not None and last < h.day:
+        own = None if held.kept else clock(x, key)
+        if (last is not None and last < h.day) or (own is not None and own <= h.day):
             x.blurred.setdefault(h.day, set()).add((key[0], key[2]))
 
 

@@ -190,6 +190,19 @@ def into_system(x: Person, a: dict[str, Any], system: str, c: str, h: Happening,
             if link.get("only_at") and h.type not in link["only_at"]:
                 return
     put(x, system, a["name"], c, h, kept=x.asked is not None)
+    unsure(x, system, a["name"], c, needed)
+
+
+def unsure(x: Person, target: str, activity: str, category: str, needed: list[dict[str, Any]]) -> None:
+    """Call doubtful what comes in for holds of which it is doubtful whether they kept anything when it was asked for."""
+    mine = [hold for hold in needed if covers(x.policy, hold, target, activity, category)]
+    if not x.asked or any(hold["kind"] == "legal_obligation" for hold in mine):
+        return
+    waiting = [
+        k for k, held in x.held.items() if held.kept and held.first <= x.asked and any(covers(x.policy, m, *k[:3]) for m in mine)
+    ]
+    if all((k[0], k[2]) in x.doubtful for k in waiting):
+        x.doubtful.add((target, category))
 
 
 def to_recipient(x: Person, a: dict[str, Any], r: dict[str, Any], h: Happening, needed: list[dict[str, Any]]) -> None:
@@ -199,6 +212,7 @@ def to_recipient(x: Person, a: dict[str, Any], r: dict[str, Any], h: Happening, 
             not x.asked or any(covers(x.policy, hold, r["name"], a["name"], c) for hold in needed)
         ):
             put(x, r["name"], a["name"], c, h, kept=x.asked is not None)
+            unsure(x, r["name"], a["name"], c, needed)
 
 
 def join(x: Person, h: Happening) -> bool:

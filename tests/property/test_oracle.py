@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, note, seed, settings
+from hypothesis import HealthCheck, Phase, given, note, seed, settings
 from oracle import days as by_words
 from oracle.person import MATTERS, Happening, Pair, Person, catalog, policy
 from stories import ACTS, CONTROLLERS, scenarios
@@ -148,7 +148,7 @@ def wrongly_told(x: Person, words: dict[dt.date, State], r: Rehearsal) -> Iterat
 @pytest.mark.parametrize("controller", CONTROLLERS)
 def test_what_is_held_is_what_the_words_of_the_policy_say(controller: str) -> None:
     @seed(SEED)
-    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
     @given(scenarios(controller))
     def check(raw: dict[str, Any]) -> None:
         found = list(differences(controller, raw))
