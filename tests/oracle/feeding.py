@@ -36,6 +36,8 @@ def consent(x: Person, h: Happening) -> None:
             mine["given"] = frozenset(fed)
             x.refused.discard(a["name"])
         if not gated(a):
+            if h.type == "newsletter.subscribed" and a["name"] in x.refused:
+                x.doubtful |= {(t, c) for t in (*a["systems"], *a["recipients"]) for c in a["categories"]}
             continue
         if h.type == "newsletter.subscribed" and a.get("marketing") in ALL and (h.fields.get("express", True) or not express):
             mine["sign-up" if base & fed else "perhaps"] = frozenset(fed)
