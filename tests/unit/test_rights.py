@@ -1,0 +1,1015 @@
+"""What each right does: to holdings, consents, do-not-use entries and restrictions, with which reasons."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from person import SKELETON, activity, day, policy, recipient, second
+
+from lineage.ending import issue
+from lineage.policy import Policy
+from lineage.rights import (
+    Request,
+    answer_day,
+    channels_of,
+    correct,
+    decide,
+    end_activity,
+    lay,
+    marketing_of,
+    object_to,
+    opt_out,
+    request,
+    right_ids,
+    suppress,
+    via_ids,
+    withdraw_channel,
+)
+from lineage.subject import Case, DoNotUse, Grant, Item, Matter, Quarantine, Restriction, Subject, Use
+
+NOW = second("2024-06-10")
+ACTIVITIES = [
+    activity("selling", recipients=["carrier"], retention=["K-1"]),
+    activity("books", basis="legal_obligation", retention=["K-1"]),
+    activity("improving", basis="legitimate_interest", categories=["name", "message"]),
+    activity(
+        "news", basis="consent", marketing="direct", categories=["email", "phone", "name"], events=["newsletter"], systems=["desk"]
+    ),
+    activity("profiles", basis="consent", marketing="profiling", categories=["message"], systems=["desk"]),
+    activity("offers_postal", basis="legitimate_interest", marketing="direct", categories=["address"], systems=["desk"]),
+    activity("polls", basis="consent", categories=["email"], systems=["desk"]),
+]
+RIGHTS = [
+    {"id": "A-1", "right": "access"}, {"id": "A-2", "right": "erasure"}, {"id": "A-3", "right": "rectification"},
+    {"id": "W-1", "right": "withdrawal", "scope": ["direct_marketing"], "ends": ["news", "profiles"]},
+    {"id": "W-2", "right": "withdrawal", "scope": ["direct_marketing"], "channel": "sms"},
+    {"id": "W-3", "right": "withdrawal", "scope": ["polls"], "ends": ["polls"]},
+    {"id": "O-1", "right": "objection", "scope": ["direct_marketing"], "ends": ["news", "profiles", "offers_postal"]},
+    {"id": "O-2", "right": "objection", "scope": ["legitimate_interest"]},
+    {"id": "C-1", "right": "consent", "activities": ["news"]},
+]  # fmt: skip
+CHANNELS = [
+    {"id": "T-MAIL", "kind": "email", "serves": ["access", "erasure"]}, {"id": "T-FORM", "kind": "support_form", "serves": ["complaint"]},
+    {"id": "T-LINK", "kind": "email_footer"}, {"id": "T-CHECK", "kind": "identity_check"}, {"id": "T-MATCH", "kind": "email_match"},
+    {"id": "T-SAYS", "kind": "request_content"},
+]  # fmt: skip
+SYSTEMS = [*SKELETON["systems"], {"id": "Y-COOKIE", "name": "device", "erasable": False}]
+PARTIES = [recipient("carrier"), recipient("mailer"), recipient("bank", "independent"), recipient("police", "authority"),
+           recipient("broker", "source"), recipient("network", "uncontrolled")]  # fmt: skip
+HELD = (("shop", "selling", "name"), ("carrier", "selling", "name"), ("shop", "books", "name"), ("shop", "improving", "message"),
+        ("desk", "news", "email"), ("desk", "news", "phone"), ("desk", "profiles", "message"), ("desk", "offers_postal", "address"))  # fmt: skip
+KEEP_SALE = {"id": "H-1", "kind": "purpose", "blocks": ["erasure"], "while": {"transaction": True},
+             "last": {"parameter": "bookkeeping"}, "scope": {"activities": ["books"]}}  # fmt: skip
+
+
+def made(settings: Any = None, **more: Any) -> Policy:
+    rows: dict[str, Any] = {
+        "activities": ACTIVITIES,
+        "rights": RIGHTS,
+        "channels": CHANNELS,
+        "systems": SYSTEMS,
+        "recipients": PARTIES,
+    }
+    rule = {"id": "K-1", "activities": "all", "anchor": ["order.delivered"], "duration": "P9Y"}
+    return policy(settings, **{**rows, "retention": [rule], **more})
+
+
+def subject(*held: tuple[str, str, str], settings: Any = None, **more: Any) -> Subject:
+    s = Subject(made(settings, **more), "p")
+    s.now = NOW
+    for target, name, category in held or HELD:
+        item = Item(target, name, category, "order:1", NOW - 9, NOW - 9, cites={"E-1"})
+        s.items[item.key] = item
+    return s
+
+
+def grants(s: Subject, *given: Grant) -> Subject:
+    s.grants = list(given) or [Grant(a, 1) for a in ("news", "profiles", "polls")]
+    return s
+
+
+def ask(s: Subject, right: str, **more: Any) -> Case:
+    return request(s, Request("case-1", NOW + 60, right, **more))
+
+
+def left(s: Subject) -> set[tuple[str, str]]:
+    return {(i.activity, i.category) for i in s.live()}
+
+
+def told(s: Subject, kind: str = "erase") -> set[tuple[str, str, tuple[str, ...]]]:
+    return {(c.target, c.activity, tuple(sorted(c.why))) for c in s.commands.values() if c.kind == kind}
+
+
+def entries(s: Subject) -> list[tuple[Any, ...]]:
+    return [(d.channel, d.activity, d.scope, d.target) for d in s.do_not_use]
+
+
+def notes(s: Subject, about: str) -> list[tuple[str, tuple[str, ...]]]:
+    return [(n.kind, n.reasons) for n in s.notes if n.about == about]
+
+
+# -- reasons -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_right_is_cited_by_the_policys_rules_or_by_its_article() -> None:
+    s = subject()
+    assert right_ids(s, "access") == ("A-1",)
+    assert right_ids(s, "portability") == ("gdpr:20",)
+    assert right_ids(s, "withdrawal", "polls") == ("W-3",)
+    assert right_ids(s, "withdrawal") == ("W-1", "W-2", "W-3")
+    assert right_ids(s, "objection", "selling") == ("gdpr:21",)
+    assert right_ids(s, "access", "selling") == ("A-1",), "a rule without a scope is for all"
+
+
+@pytest.mark.parametrize(
+    ("right", "article"),
+    [("access", 15), ("rectification", 16), ("erasure", 17), ("restriction", 18), ("portability", 20), ("objection", 21),
+     ("withdrawal", 7), ("complaint", 77), ("hiding", 18)],
+)  # fmt: skip
+def test_where_a_policy_says_nothing_the_article_is_the_reason(right: str, article: int) -> None:
+    assert right_ids(subject(rights=[]), right) == (f"gdpr:{article}",)
+    s = subject(rights=[], silent_rights="S-1", cited_with={"S-2": ["right:any"], "S-3": [f"right:{right}"]})
+    assert right_ids(s, right) == ("S-1", f"gdpr:{article}", "S-2", "S-3")
+
+
+def test_what_rides_along_with_any_right_does_so_only_where_the_policy_speaks_of_its_silence() -> None:
+    along = {"S-2": ["right:any"], "S-3": ["right:access"]}
+    assert right_ids(subject(cited_with=along), "access") == ("A-1", "S-3")
+    assert right_ids(subject(cited_with=along, silent_rights="S-1"), "access") == ("A-1", "S-2", "S-3")
+
+
+def test_a_channel_is_cited_with_those_that_serve_the_right_and_with_what_a_request_must_hold() -> None:
+    s = subject(cited_with={"V-1": ["via:email"], "V-2": ["via:any"]})
+    assert via_ids(s, "email", "complaint") == ("T-MAIL", "V-1", "V-2", "T-FORM", "T-MATCH", "T-SAYS")
+    assert via_ids(s, "letter", "erasure") == ("V-2", "T-MAIL", "T-MATCH", "T-SAYS")
+
+
+@pytest.mark.parametrize(
+    ("via", "kind"),
+    [("form", "support_form"), ("form", "phone_or_form"), ("social", "social_media"), ("profile", "account"), ("profile", "online_profile"),
+     ("link", "newsletter_link"), ("link", "email_footer"), ("link", "newsletter_unsubscribe"), ("phone", "phone")],
+)  # fmt: skip
+def test_a_way_in_goes_by_the_policys_names_of_it(via: str, kind: str) -> None:
+    s = subject(channels=[{"id": "T-1", "kind": kind}, {"id": "T-2", "kind": "other"}])
+    assert via_ids(s, via, "access") == ("T-1",)
+
+
+# -- requests ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_request_opens_a_case_that_says_what_was_asked() -> None:
+    s = subject()
+    case = ask(s, "access", via="email", scope=("news",), of=("email",), correct=("name",), remove=("phone",))
+    assert s.cases == {"case-1": case}
+    assert (case.right, case.at, case.via, case.reasons) == ("access", NOW + 60, "email", ("A-1",))
+    assert (case.scope, case.of, case.correct, case.remove) == (("news",), ("email",), ("name",), ("phone",))
+    assert s.now == NOW + 60
+    along = ("A-1", "T-MAIL", "T-MATCH", "T-SAYS")
+    assert notes(s, "request:access") == [("logged", along)]
+    assert notes(s, "access")[-1] == ("informed", (*along, "param:answer_deadline"))
+
+
+def test_the_scope_decides_the_rules_of_an_objection_and_of_a_withdrawal_alone() -> None:
+    assert ask(subject(), "withdrawal", scope=("polls",)).reasons == ("W-3",)
+    assert ask(subject(), "objection", scope=("direct_marketing",)).reasons == ("O-1",)
+    assert ask(subject(rights=[{"id": "A-9", "right": "erasure", "scope": ["x"]}]), "erasure", scope=("news",)).reasons == ("A-9",)
+
+
+def test_nothing_is_done_before_the_identity_is_proven() -> None:
+    s = subject()
+    case = ask(s, "erasure", via="email", proven=False)
+    assert case.waits == ("T-CHECK", "T-MATCH", "T-MAIL", "T-SAYS")
+    assert notes(s, "identity") == [("informed", case.waits)]
+    assert s.erased_at is None
+    decide(s, NOW + 90, "identity_proven", "case-1")
+    assert case.waits == ()
+    assert s.erased_at == NOW + 90
+    assert ask(subject(channels=[]), "access", proven=False).waits == ("gdpr:12",)
+
+
+# -- erasure -----------------------------------------------------------------------------------------------------------
+
+
+def sold(s: Subject) -> Subject:
+    s.matters["order:1"] = Matter("order", "order:1", [(NOW - 9, "order.placed", {}), (NOW - 9, "order.paid", {})])
+    return s
+
+
+def test_an_erasure_ends_all_but_what_a_hold_keeps() -> None:
+    s = grants(sold(subject(holds=[KEEP_SALE])))
+    s.uses["sale"] = 1
+    s.quarantine.append(Quarantine(1, "newsletter.subscribed", None, ()))
+    case = ask(s, "erasure", via="email")
+    assert left(s) == {("books", "name")}
+    (kept,) = s.live()
+    assert (kept.use, kept.why[:2]) == (Use.KEPT, ("H-1", "param:bookkeeping"))
+    assert notes(s, "retained") == [("logged", kept.why)]
+    assert told(s) == {
+        ("carrier", "selling", ("name",)),
+        ("desk", "", ("address", "email", "message", "phone")),
+        ("shop", "", ("message",)),
+    }
+    assert (s.grants, s.uses, s.quarantine) == ([], {}, [])
+    assert (s.erased_at, s.erasure) == (NOW + 60, case.id)
+    assert s.commands[next(iter(s.commands))].case == "case-1"
+    assert s.soft_closed == ("A-2", "T-MAIL", "T-MATCH", "T-SAYS")
+    carrier = next(c for c in s.commands.values() if c.target == "carrier")
+    assert carrier.why["name"] == ("A-2", "T-MAIL", "T-MATCH", "T-SAYS", "T-selling", "R-carrier", "E-1")
+
+
+def test_an_erasure_leaves_one_hash_that_keeps_all_marketing_out() -> None:
+    s = subject(suppression=[{"id": "X-1", "keeps": "hash"}, {"id": "X-2", "keeps": "list"}])
+    s.do_not_use = [DoNotUse((), 1, channel="sms"), DoNotUse((), 1, target="list"), DoNotUse((), 1, target="list", hidden=True)]
+    ask(s, "erasure", via="email")
+    assert entries(s) == [(None, None, None, "list"), (None, None, "direct_marketing", None)]
+    last = s.do_not_use[-1]
+    assert (last.reasons[:2], last.since, last.case) == (("X-1", "A-2"), NOW + 60, "case-1")
+    request(s, Request("case-2", NOW + 90, "erasure"))
+    assert len(s.do_not_use) == 2, "once is enough"
+    assert s.erasure == "case-2"
+
+
+def test_what_a_person_has_still_to_decide_about_waits_and_other_restrictions_go_with_the_erasure() -> None:
+    s = subject()
+    s.restrictions = [Restriction("case-7", "asked", ("Q-7",), 1, frozenset({"news"})),
+                      Restriction("case-8", "accuracy", ("Q-8",), 1, None, frozenset({"email"}), waits=True)]  # fmt: skip
+    ask(s, "erasure")
+    assert [(i.activity, i.category, i.use, i.why) for i in s.live()] == [("news", "email", Use.KEPT, ("Q-8",))]
+    assert [r.case for r in s.restrictions] == ["case-8"]
+
+
+def test_an_erasure_after_a_restriction_cites_the_rule_on_unlawful_processing() -> None:
+    rows = [{"id": "Q-1", "ground": "unlawful"}]
+    plain = subject(restriction=rows)
+    ask(plain, "erasure")
+    assert not any("Q-1" in r for c in plain.commands.values() for r in c.why.values())
+    s = subject(restriction=rows)
+    s.cases["case-0"] = Case("case-0", "restriction", 1, "", ())
+    ask(s, "erasure")
+    assert all("Q-1" in r for c in s.commands.values() for r in c.why.values())
+
+
+def test_the_person_is_told_who_holds_data_out_of_the_controllers_hands() -> None:
+    guards = [{"id": "G-DEV", "on": "device"}, {"id": "G-3P", "on": "third_party_cookie"}]
+    s = subject(guards=guards)
+    s.sources, s.uncontrolled, s.devices = {"broker"}, {"network", "unknown"}, {"device:1": 1}
+    ask(s, "erasure")
+    assert notes(s, "outside our control") == [
+        ("informed", ("R-broker",)), ("informed", ("R-network",)), ("informed", ()), ("informed", ("R-broker", "R-network", "G-DEV", "G-3P")),
+    ]  # fmt: skip
+    assert notes(s, "uncontrolled recipient: no command") == [("logged", ("G-3P",))]
+    assert {n.target for n in s.notes if n.about == "outside our control"} == {"broker", "network", "unknown", ""}
+    plain = subject(guards=guards)
+    ask(plain, "erasure")
+    assert notes(plain, "outside our control") == [("informed", ())]
+    assert notes(plain, "uncontrolled recipient: no command") == []
+
+
+def test_an_erasure_in_part_ends_what_it_names_and_leaves_the_rest_and_the_person() -> None:
+    s = grants(subject())
+    case = ask(s, "erasure", scope=("direct_marketing",), via="email")
+    assert left(s) == {("selling", "name"), ("books", "name"), ("improving", "message")}
+    assert s.erased_at is None
+    assert [g.activity for g in s.grants] == ["polls"]
+    assert set(s.objected) == {"news", "profiles", "offers_postal"}
+    assert s.objected["news"] == ("A-2", "T-MAIL", "T-MATCH", "T-SAYS")
+    assert entries(s) == [(None, a, a, None) for a in ("news", "profiles", "offers_postal")]
+    assert {d.case for d in s.do_not_use} == {case.id}
+    s = grants(subject())
+    ask(s, "erasure", scope=("selling",))
+    assert ("selling", "name") not in left(s)
+    assert len(left(s)) == 6
+    assert (s.objected, s.do_not_use, len(s.grants)) == ({}, [], 3)
+
+
+def test_an_erasure_of_categories_ends_these_and_no_consent() -> None:
+    s = grants(subject())
+    ask(s, "erasure", of=("email", "phone"))
+    assert left(s) == {(a, c) for _, a, c in HELD if c not in ("email", "phone")}
+    assert (len(s.grants), s.objected, s.do_not_use) == (3, {}, [])
+    s = grants(subject())
+    ask(s, "erasure", of=("email",), scope=("direct_marketing",))
+    assert left(s) == {(a, c) for _, a, c in HELD if c != "email"}
+    assert (len(s.grants), s.objected) == (3, {})
+
+
+def test_an_erasure_in_part_waits_for_a_hold_and_for_a_decision() -> None:
+    s = sold(subject(holds=[KEEP_SALE]))
+    s.restrictions = [Restriction("case-8", "accuracy", ("Q-8",), 1, frozenset({"selling"}), waits=True),
+                      Restriction("case-9", "asked", ("Q-9",), 1, frozenset({"news"}))]  # fmt: skip
+    ask(s, "erasure", of=("name", "email"))
+    waiting = {(i.target, i.activity): (i.asked, i.why[0]) for i in s.live() if i.use is Use.KEPT}
+    assert waiting == {
+        ("shop", "selling"): ("case-1", "Q-8"),
+        ("carrier", "selling"): ("case-1", "Q-8"),
+        ("shop", "books"): ("case-1", "H-1"),
+    }
+    assert ("news", "email") not in left(s)
+    (command,) = s.commands.values()
+    assert (command.case, command.why["email"]) == ("case-1", ("A-2", "T-MAIL", "T-MATCH", "T-SAYS", "T-news", "Y-DESK", "E-1"))
+
+
+# -- marketing ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_scope_means_an_activity_or_all_that_the_policy_calls_direct_marketing() -> None:
+    s = subject()
+    assert [a.name for a in marketing_of(s, "polls")] == ["polls"]
+    assert marketing_of(s, "unknown") == []
+    assert [a.name for a in marketing_of(s, "direct_marketing")] == ["news", "profiles", "offers_postal"]
+    named = subject(rights=[{"id": "O-1", "right": "objection", "scope": ["direct_marketing"], "ends": ["news"]},
+                            {"id": "W-1", "right": "withdrawal", "scope": ["direct_marketing"], "ends": ["polls"]},
+                            {"id": "O-2", "right": "objection", "scope": ["other"], "ends": ["polls"]}])  # fmt: skip
+    assert [a.name for a in marketing_of(named, "direct_marketing")] == ["news"]
+    silent = subject(rights=[], activities=[*ACTIVITIES, activity("surveys", marketing="survey")])
+    assert [a.name for a in marketing_of(silent, "direct_marketing")] == ["news", "profiles", "offers_postal"]
+
+
+def test_a_refusal_is_written_as_a_do_not_use_entry_with_the_rules_on_it() -> None:
+    rows = [{"id": "X-1", "keeps": "hash"}, {"id": "X-2", "keeps": "scope", "activity": "polls"}, {"id": "X-3", "keeps": "tag"}]
+    s = subject(suppression=rows)
+    suppress(s, ("W-1",), "case-1", channel="sms", activity="news", scope="news")
+    suppress(s, ("W-1",), "case-1", activity="polls")
+    first, second_ = s.do_not_use
+    assert (first.reasons, first.since, first.channel, first.activity, first.scope, first.case) == (
+        ("X-1", "W-1"),
+        NOW,
+        "sms",
+        "news",
+        "news",
+        "case-1",
+    )
+    assert second_.reasons == ("X-1", "X-2", "W-1")
+
+
+def test_a_policy_with_a_list_puts_the_address_on_it_for_its_time() -> None:
+    row = {
+        "id": "X-1",
+        "keeps": "list",
+        "system": "desk",
+        "category": "email",
+        "channel": "email",
+        "duration": "P3M",
+        "cites": ["X-2"],
+    }
+    for channel, listed in ((None, True), ("email", True), ("sms", False)):
+        s = subject(suppression=[{"id": "X-0", "keeps": "list"}, {"id": "X-9", "keeps": "tag", "system": "desk"}, row])
+        suppress(s, ("W-1",), "case-1", channel=channel)
+        assert len(s.do_not_use) == 1 + listed
+    s = subject(suppression=[row])
+    suppress(s, ("W-1",), "case-1")
+    entry = s.do_not_use[1]
+    assert (entry.reasons, entry.channel, entry.target, entry.categories) == (
+        ("X-1", "X-2", "desk", "W-1"),
+        "email",
+        "desk",
+        ("email",),
+    )
+    assert (entry.until, entry.since, entry.case) == (day("2024-09-10"), NOW, "case-1")
+    s = subject(suppression=[{**row, "duration": None}])
+    suppress(s, ("W-1",), "case-1")
+    assert len(s.do_not_use) == 1
+    s = subject(suppression=[{k: v for k, v in row.items() if k != "category"}])
+    suppress(s, ("W-1",), "case-1")
+    assert s.do_not_use[1].categories == ("",)
+
+
+def test_an_activity_ends_whole_or_but_for_some_categories_and_devices_part_from_what_it_did() -> None:
+    links = [{"id": "L-1", "device": "cookie", "since": "then"}]
+    rows = [activity("news", basis="consent", marketing="direct", categories=["email", "phone"], events=["newsletter", "cookie"],
+                     systems=["desk"], retention=["K-1"]), activity("selling", events=["cookie"])]  # fmt: skip
+    held = (("desk", "news", "email"), ("desk", "news", "phone"), ("shop", "selling", "name"))
+    s = subject(*held, activities=rows, links=links)
+    s.devices["device:1"] = 1
+    end_activity(s, s.policy.activities["news"], ("W-1",), "case-1", keep=["email"])
+    assert left(s) == {("news", "email"), ("selling", "name")}
+    assert s.devices
+    end_activity(s, s.policy.activities["selling"], ("W-1",), "case-1")
+    assert s.devices, "it rests on no consent"
+    end_activity(s, s.policy.activities["news"], ("W-1",), "case-1")
+    assert s.devices == {}
+    command = next(c for c in s.commands.values() if c.target == "desk")
+    assert (command.case, command.why["email"]) == ("case-1", ("W-1", "K-1", "T-news", "Y-DESK", "E-1"))
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        {"device": "cookie", "since": "each"},
+        {"device": "cookie", "since": "then", "accepted": True},
+        {"device": "app"},
+        {"unjoined": True},
+    ],
+)
+def test_devices_that_were_joined_otherwise_stay_joined(link: dict[str, Any]) -> None:
+    rows = [activity("news", basis="consent", marketing="direct", events=["newsletter", "cookie"])]
+    s = subject(("shop", "news", "name"), activities=rows, links=[{"id": "L-1", **link}])
+    s.devices["device:1"] = 1
+    end_activity(s, s.policy.activities["news"], (), "")
+    assert s.devices
+
+
+def test_the_channels_of_an_activity_are_its_own_or_those_of_its_contact_details() -> None:
+    s = subject(activities=[*ACTIVITIES, activity("calls", channels={"phone": ["phone"]})])
+    acts = s.policy.activities
+    assert channels_of(s, acts["calls"]) == {"phone": ("phone",)}
+    assert channels_of(s, acts["news"]) == {"email": ("email",), "sms": ("phone",), "phone": ("phone",)}
+    assert channels_of(s, acts["offers_postal"]) == {}, "post goes by no consent"
+    assert channels_of(s, acts["selling"]) == {"email": ("email",)}
+
+
+# -- unsubscribing -----------------------------------------------------------------------------------------------------
+
+
+def test_to_stop_one_channel_ends_what_only_it_needs() -> None:
+    s = grants(subject(), Grant("news", 1, channel="email"), Grant("news", 1, channel="sms"), Grant("profiles", 1))
+    withdraw_channel(s, "sms", "email", "case-1")
+    assert ("news", "phone") not in left(s)
+    assert {("news", "email"), ("profiles", "message")} <= left(s)
+    assert [(g.activity, g.channel) for g in s.grants] == [("news", "email"), ("profiles", None)]
+    assert entries(s) == [("sms", None, None, None)]
+    assert s.do_not_use[0].case == "case-1"
+    assert s.soft_closed == s.do_not_use[0].reasons == ("W-2", "W-1", "T-MAIL", "T-MATCH", "T-SAYS")
+    assert notes(s, "unsubscribed") == [("informed", (*s.soft_closed, "param:answer_deadline")), ("logged", s.soft_closed)]
+    assert told(s) == {("desk", "", ("phone",))}
+
+
+def test_to_stop_the_last_channel_ends_all_that_the_consent_carried() -> None:
+    s = grants(subject(), Grant("news", 1, channel="email"), Grant("profiles", 1), Grant("polls", 1))
+    withdraw_channel(s, "email", "link")
+    assert left(s) == {("selling", "name"), ("books", "name"), ("improving", "message"), ("offers_postal", "address")}
+    assert [g.activity for g in s.grants] == ["polls"]
+    assert entries(s) == [("email", None, None, None)]
+    assert "T-LINK" in s.do_not_use[0].reasons
+
+
+def test_a_consent_to_all_channels_leaves_the_others_but_those_that_were_stopped() -> None:
+    s = grants(subject(), Grant("news", 1))
+    withdraw_channel(s, "email", "")
+    assert ("news", "email") not in left(s)
+    assert ("news", "phone") in left(s), "text messages and calls go on"
+    assert [g.activity for g in s.grants] == ["news"]
+    withdraw_channel(s, "sms", "")
+    assert ("news", "phone") in left(s)
+    withdraw_channel(s, "phone", "")
+    assert ("news", "phone") not in left(s)
+    assert s.grants == []
+
+
+def test_a_consent_by_a_purchase_or_for_some_events_only_leaves_no_other_channel() -> None:
+    for given in (Grant("news", 1, soft=True), Grant("news", 1, kinds=frozenset({"cookie"})), Grant("polls", 1)):
+        s = grants(subject(), given)
+        withdraw_channel(s, "email", "")
+        assert not any(a == "news" for a, _ in left(s))
+
+
+def test_push_messages_stop_alone() -> None:
+    rows = [activity("news", basis="consent", marketing="direct", channels={"push": ["phone"], "email": ["email"]}, systems=["desk"],
+                     categories=["email", "phone"]), *(a for a in ACTIVITIES if a["name"] == "profiles")]  # fmt: skip
+    s = grants(
+        subject(*(h for h in HELD if h[1] in ("news", "profiles")), activities=rows),
+        Grant("news", 1, channel="push"),
+        Grant("profiles", 1),
+    )
+    s.soft_closed = ("before",)
+    withdraw_channel(s, "push", "profile")
+    assert left(s) == {("profiles", "message")}
+    assert s.soft_closed == ("before",)
+    assert [g.activity for g in s.grants] == ["profiles"]
+
+
+def test_a_channel_that_takes_another_activity_with_it_does_so() -> None:
+    rights = [{"id": "W-1", "right": "withdrawal", "scope": ["direct_marketing"], "channel_ends": {"email": ["profiles"]}}]
+    s = grants(subject(rights=rights), Grant("news", 1), Grant("profiles", 1))
+    withdraw_channel(s, "email", "")
+    assert ("profiles", "message") not in left(s)
+    assert [g.activity for g in s.grants] == ["news"]
+    s = grants(subject(rights=rights), Grant("news", 1), Grant("profiles", 1))
+    withdraw_channel(s, "sms", "")
+    assert ("profiles", "message") in left(s)
+
+
+def test_where_no_rule_speaks_of_unsubscribing_the_article_does() -> None:
+    s = subject(rights=[], silent_rights="S-1")
+    withdraw_channel(s, "email", "")
+    assert s.do_not_use[0].reasons == ("S-1", "gdpr:7")
+    tag = [{"id": "O-9", "right": "objection", "effect": "tag"}]
+    s = subject(rights=tag, silent_rights="S-1")
+    withdraw_channel(s, "email", "")
+    assert s.do_not_use[0].reasons == ("O-9", "T-MATCH", "T-SAYS")
+
+
+# -- marks instead of deletion -----------------------------------------------------------------------------------------
+
+TAGGING: dict[str, Any] = {
+    "suppression": [{"id": "X-0", "keeps": "hash"}, {"id": "X-1", "keeps": "tag", "tag": "name", "activity": "news", "operator": "mailer", "cites": ["X-2"]}],
+    "rights": [{"id": "O-9", "right": "objection", "scope": ["news", "direct_marketing"], "effect": "tag", "activity": "news"}],
+}  # fmt: skip
+CONTACT = (("desk", "news", "email"), ("mailer", "news", "email"), ("mailer", "news", "phone"), ("shop", "selling", "name"))
+
+
+def test_where_a_policy_marks_instead_of_erasing_the_contact_stays_with_a_mark() -> None:
+    s = subject(*CONTACT, **TAGGING)
+    opt_out(s, ("O-9",), "case-1", commanded=True)
+    reasons = ("X-1", "X-2", "O-9")
+    marked = {(i.target, i.category) for i in s.live() if "opt_out" in i.tags}
+    assert marked == {("desk", "email"), ("mailer", "email"), ("mailer", "phone"), ("desk", "name")}
+    assert all(set(reasons) <= i.cites for i in s.live() if "opt_out" in i.tags)
+    mark = s.items["desk", "news", "name", ""]
+    assert (mark.first, mark.last) == (NOW, NOW)
+    assert entries(s) == [(None, "news", None, None)]
+    assert (s.do_not_use[0].reasons, s.do_not_use[0].since, s.do_not_use[0].case) == (reasons, NOW, "case-1")
+    (command,) = s.commands.values()
+    assert (command.kind, command.target, command.case) == ("stop", "mailer", "case-1")
+    assert command.why == {"email": (*reasons, "R-mailer"), "phone": (*reasons, "R-mailer")}
+    assert notes(s, "opted out") == [("informed", reasons), ("logged", reasons)]
+    assert {n.case for n in s.notes if n.about == "opted out"} == {"case-1"}
+
+
+def test_a_mark_set_again_is_the_same_mark() -> None:
+    s = subject(*CONTACT, **TAGGING)
+    opt_out(s, (), "", commanded=True)
+    s.now += 60
+    opt_out(s, ("O-9",), "", commanded=True)
+    mark = s.items["desk", "news", "name", ""]
+    assert (mark.first, mark.last) == (NOW, NOW + 60)
+
+
+def test_the_partner_is_not_told_what_it_told_us_or_of_what_it_does_not_hold() -> None:
+    s = subject(*CONTACT, **TAGGING)
+    opt_out(s, (), "", commanded=False)
+    assert s.commands == {}
+    s = subject(("desk", "news", "email"), **TAGGING)
+    opt_out(s, (), "", commanded=True)
+    assert s.commands == {}
+    rows = [{"id": "X-1", "keeps": "tag", "activity": "news", "tag": "message"}, {"id": "X-3", "keeps": "tag"}]
+    s = subject(*CONTACT, **{**TAGGING, "suppression": rows})
+    opt_out(s, (), "", commanded=True)
+    assert s.commands == {}
+    assert len(s.items) == len(CONTACT), "the activity has no such category"
+    assert len(s.do_not_use) == 1
+
+
+@pytest.mark.parametrize(("via", "told_of"), [("link", False), ("email", True)])
+def test_unsubscribing_sets_the_mark_and_the_link_is_the_partners_own(via: str, told_of: Any) -> None:
+    s = subject(*CONTACT, **TAGGING)
+    withdraw_channel(s, "email", via, "case-1")
+    assert bool(s.commands) is told_of
+    assert entries(s) == [(None, "news", None, None)]
+    assert "O-9" in s.do_not_use[0].reasons
+    assert s.do_not_use[0].case == "case-1"
+
+
+@pytest.mark.parametrize("right", ["withdrawal", "objection"])
+def test_a_request_to_stop_sets_the_mark_too(right: str) -> None:
+    s = subject(*CONTACT, **TAGGING)
+    ask(s, right, scope=("news",), via="email")
+    assert told(s, "stop") == {("mailer", "", ("email", "phone"))}
+    assert s.do_not_use[0].reasons == ("X-1", "X-2", "O-9", "T-MAIL", "T-MATCH", "T-SAYS")
+    assert s.do_not_use[0].case == "case-1"
+    assert ("news", "email") in left(s)
+
+
+def test_an_objection_that_the_policy_answers_by_a_list_only_suppresses() -> None:
+    rights = [{"id": "O-3", "right": "objection", "scope": ["polls"], "effect": "suppress", "activity": "polls"}]
+    s = subject(rights=rights)
+    ask(s, "objection", scope=("polls",))
+    assert entries(s) == [(None, "polls", "polls", None)]
+    assert (s.do_not_use[0].reasons, s.do_not_use[0].case) == (("O-3",), "case-1")
+    assert s.commands == {}
+
+
+# -- withdrawal and objection ------------------------------------------------------------------------------------------
+
+
+def test_a_withdrawal_takes_every_consent_of_its_rule_back() -> None:
+    s = grants(subject())
+    ask(s, "withdrawal", via="email")
+    assert [g.activity for g in s.grants] == ["polls"]
+    assert left(s) == {("selling", "name"), ("books", "name"), ("improving", "message"), ("offers_postal", "address")}
+    assert entries(s) == [(None, None, "direct_marketing", None)]
+    assert (s.do_not_use[0].reasons, s.do_not_use[0].case) == (("W-1", "W-2"), "case-1")
+    assert s.soft_closed == ("W-1", "W-2")
+    assert s.objected == {}
+
+
+def test_a_withdrawal_of_another_consent_keeps_its_activity_closed() -> None:
+    s = grants(subject())
+    ask(s, "withdrawal", scope=("polls",))
+    assert [g.activity for g in s.grants] == ["news", "profiles"]
+    assert s.objected == {"polls": ("W-3",)}
+    assert entries(s) == [(None, "polls", None, None)]
+    assert s.soft_closed == ()
+    s = grants(subject())
+    ask(s, "withdrawal", scope=("profiles",))
+    assert [g.activity for g in s.grants] == ["news", "polls"]
+    assert s.objected == {}
+    assert entries(s) == [(None, "profiles", None, None)]
+
+
+def test_what_is_asked_for_in_person_may_end_more() -> None:
+    rights = [
+        {
+            "id": "W-1",
+            "right": "withdrawal",
+            "scope": ["direct_marketing"],
+            "ends": ["news"],
+            "asked_ends": ["news", "offers_postal"],
+        }
+    ]
+    s = grants(subject(rights=rights))
+    ask(s, "withdrawal")
+    assert {a for a, _ in left(s)} == {"selling", "books", "improving", "profiles"}
+
+
+def test_a_withdrawal_for_one_channel_stops_that_channel() -> None:
+    s = grants(subject(), Grant("news", 1))
+    ask(s, "withdrawal", channel="sms", via="email")
+    assert entries(s) == [("sms", None, None, None)]
+    assert (s.do_not_use[0].case, "T-MAIL" in s.do_not_use[0].reasons) == ("case-1", True)
+
+
+def test_an_objection_to_direct_marketing_ends_it_on_every_ground() -> None:
+    s = grants(subject())
+    ask(s, "objection", via="email")
+    assert left(s) == {("selling", "name"), ("books", "name"), ("improving", "message")}
+    assert [g.activity for g in s.grants] == ["polls"]
+    assert s.objected == {a: ("O-1", "gdpr:21", f"T-{a}") for a in ("news", "profiles", "offers_postal")}
+    assert entries(s) == [(None, None, "direct_marketing", None)]
+    assert (s.do_not_use[0].reasons, s.do_not_use[0].case) == (("O-1", "gdpr:21"), "case-1")
+    assert s.soft_closed == ("O-1", "gdpr:21")
+    command = next(c for c in s.commands.values() if c.target == "desk")
+    assert command.case == "case-1"
+    assert command.why["email"] == ("O-1", "gdpr:21", "T-MAIL", "T-MATCH", "T-SAYS", "T-news", "Y-DESK", "E-1")
+
+
+@pytest.mark.parametrize(("name", "channel"), [("offers_postal", "post"), ("profiles", None)])
+def test_an_objection_to_one_marketing_activity_ends_that_one(name: str, channel: str | None) -> None:
+    s = grants(subject())
+    ask(s, "objection", scope=(name,))
+    assert {a for _, a, _ in HELD} - {a for a, _ in left(s)} == {name}
+    assert entries(s) == [(channel, name, name, None)]
+    assert s.do_not_use[0].case == "case-1"
+    assert list(s.objected) == [name]
+    assert bool(s.soft_closed) is (name == "offers_postal")
+
+
+def test_an_objection_that_an_event_brings_has_no_case() -> None:
+    s = subject()
+    object_to(s, s.policy.activities["offers_postal"], "email")
+    assert entries(s) == [("post", "offers_postal", "offers_postal", None)]
+    assert "T-MAIL" in next(iter(s.commands.values())).why["address"]
+    assert {c.case for c in s.commands.values()} == {""}
+
+
+def test_an_objection_where_the_policy_is_silent_rests_on_the_article() -> None:
+    s = subject(rights=[], silent_rights="S-1")
+    ask(s, "objection")
+    assert s.do_not_use[0].reasons == ("S-1", "gdpr:21")
+
+
+def test_an_objection_to_a_legitimate_interest_is_weighed_by_a_person() -> None:
+    s = subject(restriction=[{"id": "Q-1", "ground": "objection"}])
+    case = ask(s, "objection", scope=("improving", "profiles"), via="email")
+    assert case.acts == ["improving"]
+    assert case.waits == ("Q-1", "O-2", "gdpr:21", "gdpr:18", "T-improving")
+    assert case.reasons[0] == "O-2"
+    (cover,) = s.restrictions
+    assert (cover.case, cover.ground, cover.since, cover.waits) == ("case-1", "objection", NOW + 60, True)
+    assert (cover.activities, cover.categories, cover.reasons) == (frozenset({"improving"}), None, case.waits)
+    assert told(s, "restrict") == {("shop", "", ("message",))}
+    assert ("profiles", "message") not in left(s)
+
+
+def test_an_objection_that_names_categories_is_about_the_interests_that_use_them() -> None:
+    grounded = activity("watching", categories=["name", "phone"], basis="contract")
+    grounded["basis"] = [{"kind": "legitimate_interest", "categories": ["phone"]}, {"kind": "contract"}]
+    s = subject(activities=[*ACTIVITIES, grounded])
+    case = ask(s, "objection", of=("phone", "message"))
+    assert case.acts == ["improving", "watching"]
+    assert s.restrictions[0].categories == frozenset({"phone", "message"})
+    assert ask(subject(activities=[*ACTIVITIES, grounded]), "objection", of=("name",)).acts == ["improving"]
+
+
+def balanced(**more: Any) -> tuple[Subject, Case]:
+    s = subject(**more)
+    case = ask(s, "objection", scope=("improving",))
+    return s, case
+
+
+def test_an_objection_that_prevails_ends_the_activity_for_good() -> None:
+    s, case = balanced()
+    waits = case.waits
+    decide(s, NOW + 90, "no_overriding_ground", case.id)
+    assert case.waits == ()
+    assert s.restrictions == []
+    assert ("improving", "message") not in left(s)
+    assert set(waits) <= set(s.objected["improving"])
+    assert notes(s, "decided:no_overriding_ground")[0] == ("logged", waits)
+    assert notes(s, "decided:no_overriding_ground")[1][0] == "informed"
+    assert {c.case for c in s.commands.values()} == {case.id}
+    assert s.now == NOW + 90
+
+
+def test_an_objection_to_categories_that_prevails_does_not_close_the_activity() -> None:
+    s = subject()
+    case = ask(s, "objection", of=("message",))
+    decide(s, NOW + 90, "no_overriding_ground", case.id)
+    assert s.objected == {}
+    assert ("improving", "message") not in left(s)
+
+
+def test_an_objection_that_does_not_prevail_lets_the_activity_go_on() -> None:
+    s, case = balanced()
+    decide(s, NOW + 90, "overriding_ground", case.id)
+    assert set(case.declined) >= {"O-2", "gdpr:21"}
+    assert ("improving", "message") in left(s)
+    assert set(case.declined) <= s.items["shop", "improving", "message", "order:1"].cites
+    assert told(s, "resume") == {("shop", "", ("message",))}
+    assert s.objected == {}
+
+
+# -- restriction, rectification, hiding --------------------------------------------------------------------------------
+
+
+def test_a_restriction_lies_over_what_it_names_and_is_told_where_it_can_be() -> None:
+    s = subject(
+        *HELD,
+        ("police", "selling", "name"),
+        ("broker", "selling", "name"),
+        ("network", "selling", "name"),
+        ("device", "selling", "name"),
+    )
+    case = ask(s, "restriction", scope=("selling", "direct_marketing"), of=("name", "email"), via="email")
+    (cover,) = s.restrictions
+    assert (cover.activities, cover.categories) == (
+        frozenset({"selling", "news", "profiles", "offers_postal"}),
+        frozenset({"name", "email"}),
+    )
+    assert (cover.case, cover.ground, cover.waits, case.waits) == ("case-1", "asked", False, ())
+    assert cover.reasons == ("gdpr:18", "T-MAIL", "T-MATCH", "T-SAYS")
+    assert told(s, "restrict") == {("shop", "", ("name",)), ("carrier", "", ("name",)), ("desk", "", ("email",))}
+    command = next(c for c in s.commands.values() if c.target == "carrier")
+    assert command.why["name"] == (*cover.reasons, "T-selling", "R-carrier", "E-1")
+
+
+def test_a_restriction_without_a_scope_is_of_everything() -> None:
+    s = subject(silent_rights="S-1")
+    ask(s, "restriction")
+    assert (s.restrictions[0].activities, s.restrictions[0].categories) == (None, None)
+    assert s.restrictions[0].reasons[:2] == ("S-1", "gdpr:18")
+
+
+@pytest.mark.parametrize(
+    ("ground", "rule", "waits"),
+    [("accuracy", "Q-ACC", True), ("objection", "Q-ASKED", True), ("unlawful", "Q-ASKED", False), (None, "Q-ASKED", False)],
+)
+def test_the_ground_of_a_restriction_decides_its_rule_and_whether_a_person_must_decide(
+    ground: str | None, rule: str, waits: Any
+) -> None:
+    s = subject(restriction=[{"id": "Q-ACC", "ground": "accuracy"}, {"id": "Q-ASKED", "ground": "asked"}])
+    case = ask(s, "restriction", ground=ground)
+    assert s.restrictions[0].reasons[0] == rule
+    assert "gdpr:18" not in s.restrictions[0].reasons
+    assert (s.restrictions[0].waits, bool(case.waits)) == (waits, waits)
+    assert s.restrictions[0].ground == (ground or "asked")
+
+
+def test_a_restriction_that_is_lifted_lets_what_it_hid_be_seen_again() -> None:
+    s = subject()
+    case = ask(s, "hiding", of=("email",), via="profile")
+    s.do_not_use += [DoNotUse((), 1, hidden=True, case="other"), DoNotUse((), 1, case="case-1")]
+    s.restrictions = [Restriction("other", "asked", (), 1)]
+    decide(s, NOW + 90, "restriction_lifted", case.id)
+    assert [(d.hidden, d.case) for d in s.do_not_use] == [(True, "other"), (False, "case-1")]
+    assert [r.case for r in s.restrictions] == ["other"]
+    assert s.commands == {}
+    s = subject()
+    case = ask(s, "restriction", of=("email",))
+    decide(s, NOW + 90, "restriction_lifted", case.id)
+    assert s.restrictions == []
+    assert told(s, "resume") == {("desk", "", ("email",))}
+    assert case.declined == ()
+
+
+def test_hidden_data_are_written_as_such() -> None:
+    s = subject()
+    ask(s, "hiding", of=("email",), via="email")
+    (entry,) = s.do_not_use
+    assert (entry.categories, entry.hidden, entry.since, entry.case) == (("email",), True, NOW + 60, "case-1")
+    assert entry.reasons == ("gdpr:18", "T-MAIL", "T-MATCH", "T-SAYS")
+
+
+def test_wrong_data_are_corrected_and_irrelevant_data_removed_but_not_in_the_books() -> None:
+    s = subject()
+    case = ask(s, "rectification", correct=("name",), remove=("email",), via="email")
+    assert told(s, "correct") == {("shop", "", ("name",)), ("carrier", "", ("name",))}
+    assert told(s) == {("desk", "", ("email",))}
+    corrected = [(c.target, c.category, c.activity) for c in s.changes if c.kind == "corrected"]
+    assert corrected == [("shop", "name", "selling"), ("carrier", "name", "selling")]
+    assert s.changes[0].reasons == ("A-3", "T-MAIL", "T-MATCH", "T-SAYS", "T-selling", "Y-SHOP", "E-1")
+    assert notes(s, "booked documents are not rewritten") == [("informed", ("T-books", "K-1"))]
+    assert {c.case for c in s.commands.values()} == {"case-1"}
+    assert case.waits == ()
+    before = len(s.commands), len(s.changes)
+    correct(s, case)
+    assert (len(s.commands), len(s.changes)) == before, "what has been corrected is not corrected again"
+
+
+def test_a_rectification_of_what_is_not_held_or_booked_says_nothing() -> None:
+    s = subject(("desk", "news", "email"))
+    ask(s, "rectification", correct=("name",))
+    assert s.commands == {}
+    assert notes(s, "booked documents are not rewritten") == []
+
+
+def test_what_a_hold_keeps_from_being_rewritten_waits() -> None:
+    held = {**KEEP_SALE, "blocks": ["rectification"], "scope": {"activities": ["selling"]}}
+    s = sold(subject(holds=[held]))
+    case = ask(s, "rectification", correct=("name", "email"))
+    assert told(s, "correct") == {("desk", "", ("email",))}
+    assert case.waits[:2] == ("H-1", "param:bookkeeping")
+    assert len(case.acts) == 1
+    s = subject()
+    s.claims = [("claim:1", "", frozenset(), 1)]
+    case = ask(s, "rectification", correct=("name",))
+    assert case.waits == ()
+    assert told(s, "correct"), "a claim does not keep wrong data wrong"
+
+
+def test_contested_data_rest_until_a_person_has_decided() -> None:
+    s = subject(restriction=[{"id": "Q-ACC", "ground": "accuracy"}])
+    case = ask(s, "rectification", correct=("email",), contested=True)
+    assert case.waits == ("Q-ACC",)
+    (cover,) = s.restrictions
+    assert (cover.case, cover.ground, cover.activities, cover.categories, cover.waits) == (
+        "case-1",
+        "accuracy",
+        None,
+        frozenset({"email"}),
+        True,
+    )
+    assert told(s, "restrict") == {("desk", "", ("email",))}
+    decide(s, NOW + 90, "inaccurate", case.id)
+    assert told(s, "correct") == {("desk", "", ("email",))}
+    assert s.restrictions == []
+    assert case.declined == ()
+
+
+def test_contested_data_that_are_accurate_stay_and_rest_no_longer() -> None:
+    s = subject(silent_rights="S-1")
+    case = ask(s, "rectification", correct=("email",), contested=True)
+    assert case.waits == ("S-1", "gdpr:18")
+    decide(s, NOW + 90, "accurate", case.id)
+    assert case.declined == ("A-3", "S-1", "gdpr:18")
+    assert told(s, "resume") == {("desk", "", ("email",))}
+    assert told(s, "correct") == set()
+
+
+def test_contested_without_saying_what_is_wrong_only_removes() -> None:
+    s = subject()
+    ask(s, "rectification", remove=("email",), contested=True)
+    assert s.restrictions == []
+    assert told(s) == {("desk", "", ("email",))}
+
+
+def test_an_answer_that_takes_longer_is_said_and_changes_nothing_else() -> None:
+    s, case = balanced()
+    waits = case.waits
+    decide(s, NOW + 90, "extended", case.id)
+    assert case.extended
+    assert case.waits == waits
+    assert len(s.restrictions) == 1
+    (note,) = notes(s, "the answer takes longer")
+    assert (note[0], note[1][0], note[1][-1]) == ("informed", "O-2", "param:answer_deadline")
+    assert set(waits) <= set(note[1])
+
+
+def test_a_cover_says_to_each_target_what_rests_there() -> None:
+    s = subject()
+    lay(s, Restriction("case-9", "asked", ("Q-9",), NOW, frozenset({"news"})))
+    assert told(s, "restrict") == {("desk", "", ("email", "phone"))}
+
+
+# -- access, portability, complaint ------------------------------------------------------------------------------------
+
+
+def test_an_answer_names_what_is_held_where_and_who_got_it() -> None:
+    s = subject(*HELD, ("mailer", "news", "email"), ("device", "selling", "phone"), cited_with={"D-1": ["access:recipients"]})
+    s.items["desk", "news", "email", "order:1"].source = "broker"
+    case = ask(s, "access")
+    assert case.answer == {
+        "name": {"shop"},
+        "message": {"shop", "desk"},
+        "email": {"desk", "broker"},
+        "phone": {"desk", "device"},
+        "address": {"desk"},
+    }
+    assert told(s, "export") == {("shop", "", ("message", "name")), ("desk", "", ("address", "email", "message", "phone"))}
+    assert notes(s, "recipient") == [("informed", ("R-carrier", "D-1")), ("informed", ("R-mailer", "D-1"))]
+    assert {c.case for c in s.commands.values()} == {"case-1"}
+    assert all(r == case.reasons for c in s.commands.values() for r in c.why.values())
+    assert s.last_copy == {"access": NOW + 60}
+
+
+def test_a_report_to_an_authority_is_not_named_unless_it_was_named_before() -> None:
+    guards = [{"id": "G-AML", "on": "aml_report"}, {"id": "G-2", "on": "read"}]
+    s = subject(("police", "selling", "name"), ("carrier", "selling", "name"), guards=guards)
+    s.items["police", "selling", "name", "order:1"].tags.add("reported")
+    case = ask(s, "access")
+    assert case.unnamed == {"police": ("G-AML",)}
+    assert [n.target for n in s.notes if n.about == "recipient"] == ["carrier"]
+    s.items["police", "selling", "name", "order:1"].tags.add("named")
+    case = request(s, Request("case-2", NOW + 90, "access"))
+    assert case.unnamed == {}
+    assert [n.target for n in s.notes if n.about == "recipient" and n.case == "case-2"] == ["carrier", "police"]
+
+
+def test_a_second_copy_within_the_limit_is_declined_with_the_day_of_the_next() -> None:
+    rights = [{"id": "A-0", "right": "erasure", "limit": "P9Y"}, {"id": "A-1", "right": "access", "limit": "P6M"}]
+    s = subject(rights=rights)
+    assert ask(s, "access").declined == ()
+    for when, declined in (("2024-12-09", ("A-1",)), ("2024-12-10", ())):
+        case = request(s, Request(f"case-{when}", second(when), "access"))
+        assert case.declined == declined
+        assert case.body.get("next_free") == ("2024-12-10" if declined else None)
+    assert notes(s, "next free copy: 2024-12-10") == [("informed", ("A-1",)), ("warned", ("A-1",)), ("logged", ("A-1",))]
+    assert s.last_copy["access"] == second("2024-12-10")
+    s = subject()
+    assert not ask(s, "access").declined
+    assert not request(s, Request("case-2", NOW + 90, "access")).declined, "without a limit as often as wanted"
+
+
+def test_what_a_guard_omits_is_not_handed_out() -> None:
+    s = subject(guards=[{"id": "G-X", "on": "export", "omits": ["email"]}, {"id": "G-Y", "on": "read", "omits": ["phone"]}])
+    case = ask(s, "access")
+    assert case.omitted == {"email": ("G-X", "A-1")}
+    assert "email" not in case.answer
+    assert "phone" in case.answer
+
+
+def test_what_may_be_taken_along_was_provided_on_consent_or_contract() -> None:
+    rows = [*ACTIVITIES[:5], activity("mixed", basis="contract", categories=["phone", "address"])]
+    rows[-1]["basis"] = [{"kind": "contract"}, {"kind": "legitimate_interest", "categories": ["phone"]}]
+    categories = [
+        {"id": t, "term": t, "provenance": "derived" if t == "address" else "provided"}
+        for t in ("name", "email", "phone", "address", "message")
+    ]
+    s = subject(
+        ("shop", "selling", "name"), ("shop", "books", "name"), ("desk", "news", "email"), ("shop", "mixed", "phone"),
+        ("shop", "selling", "address"), ("shop", "improving", "message"), ("shop", "", "unknown"), activities=rows, categories=categories,
+    )  # fmt: skip
+    case = ask(s, "portability")
+    assert case.answer == {"name": {"shop"}, "email": {"desk"}}
+    assert case.omitted == {
+        "phone": ("gdpr:20", "T-mixed"), "address": ("gdpr:20",), "message": ("gdpr:20", "T-improving"), "unknown": ("gdpr:20",),
+    }  # fmt: skip
+    assert told(s, "export") == {("shop", "", ("name",)), ("desk", "", ("email",))}
+
+
+def test_what_one_activity_may_hand_out_is_not_omitted_because_of_another() -> None:
+    for held in (
+        (("shop", "books", "name"), ("shop", "selling", "name")),
+        (("shop", "selling", "name"), ("shop", "books", "name")),
+    ):
+        case = ask(subject(*held), "portability")
+        assert (case.answer, case.omitted) == ({"name": {"shop"}}, {})
+
+
+def test_a_complaint_names_the_channels_that_take_it_and_the_authority() -> None:
+    s = subject()
+    case = ask(s, "complaint", via="email")
+    assert case.reasons == ("gdpr:77", "T-FORM")
+    assert notes(s, "complaint")[:2] == [("logged", ("T-FORM", "gdpr:77")), ("informed", ("T-FORM", "gdpr:77"))]
+    assert {n.case for n in s.notes} == {"case-1"}
+
+
+# -- the day of the answer ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("received", "extended", "settings", "answer"),
+    [
+        ("2024-06-10", False, {}, "2024-07-10"),
+        ("2024-01-31", False, {}, "2024-02-29"),
+        ("2024-06-13", False, {}, "2024-07-15"),
+        ("2024-06-10", True, {}, "2024-09-10"),
+        ("2024-06-10", False, {"first_day_counts": True}, "2024-07-09"),
+        ("2024-06-10", False, {"first_day_counts": "yes"}, "2024-07-10"),
+        ("2024-11-25", False, {}, "2024-12-27"),
+    ],
+)
+def test_an_answer_is_due_a_month_after_the_request_on_a_working_day(
+    received: str, extended: Any, settings: Any, answer: str
+) -> None:
+    case = Case("case-1", "access", second(received), "", (), extended=extended)
+    assert answer_day(subject(settings=settings), case) == dt.date.fromisoformat(answer)
+
+
+def test_a_command_of_another_case_says_nothing_of_this_one() -> None:
+    s = subject()
+    issue(s, "erase", "shop", {"name": ("W-1",)}, "other")
+    ask(s, "access", via="email")
+    assert "W-1" not in notes(s, "access")[-1][1]
