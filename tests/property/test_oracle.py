@@ -73,7 +73,8 @@ def expected(
         while left and left[0].day == day:
             by_words.happen(x, left.pop(0))
         found[day] = by_words.states(x, day)
-        wanted |= {d for e in by_words.ends(x) for d in (e, e + ONE) if day < d < FAR}
+        news = any(h.day == day for h in life)
+        wanted |= {d for e in (by_words.ends(x) if news else ()) for d in (e, e + ONE) if day < d < FAR}
     return x, found
 
 
@@ -110,13 +111,15 @@ def state(s: Subject) -> State:
 def differences(controller: str, raw: dict[str, Any]) -> Iterator[str]:
     steps, lives = sort_out(controller, raw)
     days: set[dt.date] = {d for s in steps for d in (s["at"], s["at"] + ONE)} | {FAR - ONE}
-    for number, life in enumerate(lives):
-        days |= set(expected(controller, raw["settings"], life, days, later=number > 0)[1])
+    told = [expected(controller, raw["settings"], life, days, later=n > 0) for n, life in enumerate(lives)]
+    if len(lives) > 1:
+        days = {day for _, words in told for day in words}
+        told = [expected(controller, raw["settings"], life, days, later=n > 0) for n, life in enumerate(lives)]
+    days = {day for _, words in told for day in words}
     seen, rehearsal = engine(controller, raw, steps, sorted(days))
-    for number, life in enumerate(lives):
-        x, words = expected(controller, raw["settings"], life, days, later=number > 0)
+    for number, (x, words) in enumerate(told):
         for day in sorted(days):
-            if day < life[0].day:
+            if day < lives[number][0].day:
                 continue
             mine = seen[day][number] if number < len(seen[day]) else {}
             for pair in sorted({*mine, *words[day]}):
