@@ -233,18 +233,17 @@ def withdraw_channel(s: Subject, channel: str, via: str, case: str = "") -> None
     touched = False
     for activity in s.policy.activities.values():
         channels = channels_of(s, activity)
-        if activity.marketing != "direct" or (channel not in channels and not (channel == "post" and "post" in ids)):
+        if activity.marketing != "direct" or channel not in channels:
             continue
         touched = True
         left = _channels_left(s, activity, channel)
         s.grants = [g for g in s.grants if not (g.activity == activity.name and (g.channel == channel or not left))]
         if left:
             keep = {c for k in left if k in channels for c in channels[k]}
-            gone = set(channels.get(channel, ())) - keep
+            gone = set(channels[channel]) - keep
             end_activity(s, activity, ids, case, keep=set(activity.categories) - gone)
         else:
             end_activity(s, activity, ids, case)
-            s.grants = [g for g in s.grants if g.activity != activity.name]
     also = {a for r in rights for a in r.channel_ends.get(channel, ())}
     if touched and not any(a.marketing == "direct" and _granted(s, a) for a in s.policy.activities.values()):
         also |= {a for r in general for a in r.ends}
@@ -269,7 +268,7 @@ def _channels_left(s: Subject, activity: Activity, channel: str) -> set[str]:
     if any(g.channel is None and g.kinds is None for g in grants):
         stopped = {d.channel for d in s.do_not_use if d.channel}
         left |= set(channels_of(s, activity)) - {channel} - stopped
-    return {c for c in left if c}
+    return left
 
 
 def opt_out(s: Subject, ids: Ids, case: str, *, commanded: bool) -> None:

@@ -1013,3 +1013,215 @@ def test_a_command_of_another_case_says_nothing_of_this_one() -> None:
     issue(s, "erase", "shop", {"name": ("W-1",)}, "other")
     ask(s, "access", via="email")
     assert "W-1" not in notes(s, "access")[-1][1]
+
+
+# -- and what is easily confused ---------------------------------------------------------------------------------------
+
+
+def test_the_person_is_told_the_rules_on_the_channel_and_what_was_done() -> None:
+    s = subject(restriction=[{"id": "Q-1", "ground": "objection"}])
+    case = ask(s, "complaint", via="phone")
+    assert notes(s, "complaint")[-1] == ("informed", (*case.reasons, "T-MATCH", "T-SAYS", "param:answer_deadline"))
+    s = subject(guards=[{"id": "G-3P", "on": "third_party_cookie"}])
+    s.uncontrolled = {"network"}
+    ask(s, "erasure")
+    assert "G-3P" in notes(s, "erasure")[-1][1], "what was logged of the case is told"
+    assert "R-network" not in notes(s, "erasure")[-1][1], "what the person knows already is not"
+
+
+def test_rules_with_and_without_a_scope_stand_side_by_side() -> None:
+    rights = [{"id": "O-1", "right": "objection", "scope": ["news"]}, {"id": "O-2", "right": "objection"}]
+    s = subject(rights=rights)
+    assert right_ids(s, "objection", "polls") == ("gdpr:21",)
+    assert right_ids(s, "objection", "news") == ("O-1",)
+
+
+def test_hidden_entries_and_guards_on_other_things_have_no_part_in_an_erasure() -> None:
+    s = subject(guards=[{"id": "G-DEV", "on": "device"}, {"id": "G-READ", "on": "read"}])
+    s.devices = {"device:1": 1}
+    s.do_not_use = [DoNotUse((), 1, target="list"), DoNotUse((), 1, target="store", hidden=True)]
+    ask(s, "erasure")
+    assert notes(s, "outside our control") == [("informed", ("G-DEV",))]
+    assert [d.target for d in s.do_not_use] == ["list", None]
+
+
+def test_a_rule_that_names_a_system_but_keeps_no_list_lists_nothing() -> None:
+    rows = [{"id": "X-1", "keeps": "hash", "system": "desk", "category": "email", "duration": "P3M"}]
+    s = subject(suppression=rows)
+    suppress(s, ("W-1",), "case-1")
+    assert len(s.do_not_use) == 1
+
+
+def test_links_that_join_no_device_part_none() -> None:
+    rows = [activity("news", basis="consent", marketing="direct", events=["newsletter"])]
+    s = subject(
+        ("shop", "news", "name"), activities=rows, links=[{"id": "L-1", "takes_up": ["name"]}, {"id": "L-2", "device": "cookie"}]
+    )
+    s.devices["device:1"] = 1
+    end_activity(s, s.policy.activities["news"], (), "")
+    assert s.devices
+
+
+def test_a_channel_whose_contact_the_policy_does_not_know_is_none() -> None:
+    s = subject(activities=[activity("selling", categories=["email", "phone"])], categories=[{"id": "email", "term": "email", "provenance": "provided"},
+                {"id": "phone", "term": "phone", "provenance": "provided"}])  # fmt: skip
+    assert set(channels_of(s, s.policy.activities["selling"])) == {"email", "sms", "phone"}
+
+
+def test_a_token_for_push_messages_is_a_channel_of_its_own() -> None:
+    categories = [
+        {"id": "token", "term": "push_token", "provenance": "provided"},
+        {"id": "home", "term": "address", "provenance": "provided"},
+    ]
+    s = subject(activities=[activity("selling", categories=["token", "home"])], categories=categories)
+    assert channels_of(s, s.policy.activities["selling"]) == {"push": ("token",)}
+
+
+def test_a_channel_that_no_marketing_uses_ends_nothing() -> None:
+    s = grants(subject(), Grant("profiles", 1))
+    before = left(s)
+    withdraw_channel(s, "post", "")
+    assert left(s) == before
+    assert [g.activity for g in s.grants] == ["profiles"]
+    assert entries(s) == [("post", None, None, None)]
+
+
+def test_of_two_channels_that_were_agreed_to_one_by_one_the_other_goes_on() -> None:
+    s = grants(subject(), Grant("news", 1, channel="email"), Grant("news", 2, channel="phone"), Grant("news", 3, channel="post"))
+    withdraw_channel(s, "sms", "")
+    assert ("news", "phone") in left(s), "calls need the number as well"
+    assert [g.channel for g in s.grants] == ["email", "phone", "post"]
+
+
+def test_an_old_stop_of_another_sort_stops_no_channel() -> None:
+    s = grants(subject(), Grant("news", 1))
+    s.do_not_use = [DoNotUse((), 1, scope="direct_marketing")]
+    withdraw_channel(s, "sms", "")
+    assert {("news", "email"), ("news", "phone")} <= left(s)
+
+
+def test_other_rules_with_the_effect_of_a_mark_say_nothing_of_a_withdrawal() -> None:
+    rights = [*TAGGING["rights"], {"id": "C-9", "right": "complaint", "scope": ["news"], "effect": "tag"}]
+    s = subject(*CONTACT, **{**TAGGING, "rights": rights})
+    withdraw_channel(s, "email", "link")
+    assert "C-9" not in s.do_not_use[0].reasons
+    s = subject(*CONTACT, **{**TAGGING, "rights": rights})
+    ask(s, "withdrawal", scope=("news",))
+    assert "C-9" not in s.do_not_use[0].reasons
+    s = subject(*CONTACT, **{**TAGGING, "rights": rights})
+    ask(s, "objection", scope=("news",))
+    assert "C-9" not in s.do_not_use[0].reasons
+    s = subject(*CONTACT, **{**TAGGING, "rights": rights})
+    ask(s, "withdrawal", scope=("selling", "news"))
+    assert ("selling", "name") not in left(s), "the mark is for its own scope"
+    s = subject(*CONTACT, **{**TAGGING, "rights": rights})
+    ask(s, "withdrawal", scope=("news", "selling"))
+    assert ("selling", "name") not in left(s)
+    s = subject(*CONTACT, **{**TAGGING, "rights": rights})
+    ask(s, "objection", scope=("selling", "news"))
+    assert s.restrictions[0].activities == frozenset({"selling"})
+
+
+def test_a_rule_on_withdrawal_goes_before_the_mark_and_one_for_a_channel_does_not() -> None:
+    rights = [*TAGGING["rights"], {"id": "W-9", "right": "withdrawal", "scope": ["news"], "ends": ["news"]}]
+    s = subject(*CONTACT, **{**TAGGING, "rights": rights})
+    ask(s, "withdrawal", scope=("news",))
+    assert ("news", "email") not in left(s)
+    s = subject(*CONTACT, **{**TAGGING, "rights": [*TAGGING["rights"], {**rights[1], "channel": "sms"}]})
+    ask(s, "withdrawal", scope=("news",))
+    assert ("news", "email") in left(s)
+
+
+def test_an_objection_to_an_activity_may_name_categories_too() -> None:
+    s = subject()
+    case = ask(s, "objection", scope=("improving",), of=("email",))
+    assert case.acts == ["improving"]
+    assert s.restrictions[0].categories is None
+
+
+def test_an_objection_is_weighed_under_the_rules_on_objections_to_it() -> None:
+    rights = [{"id": "O-5", "right": "objection", "scope": ["improving"]}, {"id": "A-5", "right": "access", "scope": ["improving"]},
+              {"id": "O-6", "right": "objection", "scope": ["selling"]}]  # fmt: skip
+    case = ask(subject(rights=rights), "objection", scope=("improving",))
+    assert case.waits == ("O-5", "gdpr:21", "gdpr:18", "T-improving")
+    assert case.reasons == ("O-5",)
+    case = ask(subject(rights=[{"id": "O-9", "right": "objection"}, *rights]), "objection", of=("message",))
+    assert case.reasons[0] == "O-5"
+    assert "O-9" in case.reasons
+
+
+def test_an_objection_to_one_marketing_activity_cites_its_own_rule_and_the_general_one() -> None:
+    rights = [{"id": "O-1", "right": "objection", "scope": ["direct_marketing"], "ends": ["news", "profiles"]},
+              {"id": "O-7", "right": "objection", "scope": ["profiles"]}]  # fmt: skip
+    s = subject(rights=rights)
+    ask(s, "objection", scope=("profiles",))
+    assert s.objected["profiles"] == ("O-1", "O-7", "gdpr:21", "T-profiles")
+    s = subject(rights=rights)
+    ask(s, "objection")
+    assert s.objected["profiles"] == ("O-1", "O-7", "gdpr:21", "T-profiles")
+
+
+def test_a_target_that_cannot_be_told_hides_no_other() -> None:
+    s = subject(("police", "selling", "name"), ("device", "selling", "name"), ("shop", "selling", "name"))
+    lay(s, Restriction("case-9", "asked", ("Q-9",), NOW))
+    assert told(s, "restrict") == {("shop", "", ("name",))}
+
+
+def test_what_rests_on_no_activity_can_be_corrected_and_removal_says_why() -> None:
+    s = subject(("carrier", "", "name"), ("desk", "news", "email"))
+    ask(s, "rectification", correct=("name",), remove=("email",), via="email")
+    assert told(s, "correct") == {("carrier", "", ("name",))}
+    command = next(c for c in s.commands.values() if c.kind == "erase")
+    assert command.why["email"] == ("A-3", "T-MAIL", "T-MATCH", "T-SAYS", "T-news", "Y-DESK", "E-1")
+
+
+def test_the_limit_on_copies_is_that_of_the_right_to_them() -> None:
+    s = subject(rights=[{"id": "A-0", "right": "access"}, {"id": "A-1", "right": "access", "limit": "P6M"}])
+    ask(s, "access")
+    assert request(s, Request("case-2", NOW + 90, "access")).declined == ("A-1",)
+
+
+def test_a_system_that_is_a_recipient_too_is_part_of_the_answer() -> None:
+    s = subject(("desk", "news", "email"), ("gone", "news", "phone"), recipients=[*PARTIES, recipient("desk")])
+    assert ask(s, "access").answer == {"email": {"desk"}, "phone": {"gone"}}
+
+
+def test_portability_rests_on_the_policys_rule_and_on_the_ground_of_each_category() -> None:
+    rows = [
+        activity("mixed", categories=["phone", "email"]),
+        activity("both", categories=["address"]),
+        activity("other", categories=["name"]),
+    ]
+    rows[0]["basis"] = [{"kind": "contract"}, {"kind": "legitimate_interest", "categories": ["phone"]}]
+    rows[1]["basis"] = [{"kind": "legitimate_interest"}, {"kind": "consent"}]
+    rows[2]["basis"] = [{"kind": "legitimate_interest"}, {"kind": "contract", "categories": ["phone"]}]
+    held = (("shop", "mixed", "email"), ("shop", "mixed", "phone"), ("shop", "both", "address"), ("shop", "other", "name"), ("shop", "", "message"),
+            ("shop", "", "unknown"))  # fmt: skip
+    s = subject(*held, activities=rows, rights=[{"id": "P-1", "right": "portability"}])
+    case = ask(s, "portability")
+    assert set(case.answer) == {"email", "address"}
+    assert case.omitted == {
+        "phone": ("P-1", "T-mixed", "gdpr:20"), "name": ("P-1", "T-other", "gdpr:20"), "message": ("P-1", "gdpr:20"),
+        "unknown": ("P-1", "gdpr:20"),
+    }  # fmt: skip
+
+
+def test_a_decision_cites_what_it_decides_about() -> None:
+    s = subject()
+    case = ask(s, "access", proven=False)
+    decide(s, NOW + 70, "extended", case.id)
+    (note,) = notes(s, "the answer takes longer")
+    assert "T-CHECK" in note[1], "the identity is still to be proven"
+    s = subject(restriction=[{"id": "Q-1", "ground": "asked"}])
+    case = ask(s, "restriction", of=("email",))
+    decide(s, NOW + 90, "restriction_lifted", case.id)
+    logged, informed = notes(s, "decided:restriction_lifted")
+    assert logged == ("logged", case.reasons)
+    assert "Q-1" in informed[1]
+
+
+def test_what_goes_after_an_objection_goes_for_its_reasons() -> None:
+    s, case = balanced()
+    decide(s, NOW + 90, "no_overriding_ground", case.id)
+    command = next(c for c in s.commands.values() if c.kind == "erase")
+    assert command.why["message"][:3] == ("O-2", "gdpr:21", "gdpr:18")
