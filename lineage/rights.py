@@ -201,7 +201,7 @@ def end_activity(s: Subject, activity: Activity, ids: Ids, case: str, keep: Iter
 
 def _unjoin(s: Subject, activity: Activity) -> None:
     """Part the person from the devices that were joined for what the activity did on consent."""
-    if any(r.device in activity.events and r.since == "then" and not r.accepted for r in s.policy.links if r.device):
+    if any(r.device in activity.events and r.since == "then" and not r.accepted for r in s.policy.links):
         s.devices.clear()
 
 

@@ -1225,3 +1225,54 @@ def test_what_goes_after_an_objection_goes_for_its_reasons() -> None:
     decide(s, NOW + 90, "no_overriding_ground", case.id)
     command = next(c for c in s.commands.values() if c.kind == "erase")
     assert command.why["message"][:3] == ("O-2", "gdpr:21", "gdpr:18")
+
+
+SERVED = [
+    ("erasure", {}, "erasure"), ("erasure", {"of": ("email",)}, "erasure"), ("restriction", {}, "restriction"), ("hiding", {"of": ("email",)}, "suppress"),
+    ("rectification", {"correct": ("email",)}, "rectification"), ("objection", {}, "object"), ("withdrawal", {"channel": "sms"}, "unsubscribe"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("right", "more", "served"), SERVED)
+def test_what_is_done_cites_the_channel_that_serves_the_right(right: str, more: dict[str, Any], served: str) -> None:
+    s = subject(
+        channels=[{"id": "T-DESK", "kind": "desk", "serves": [served]}, {"id": "T-ELSE", "kind": "desk", "serves": ["other"]}]
+    )
+    ask(s, right, via="letter", **more)
+    cited = {i for c in s.commands.values() for r in c.why.values() for i in r} | {i for d in s.do_not_use for i in d.reasons}
+    assert "T-DESK" in cited
+    assert "T-ELSE" not in cited
+
+
+@pytest.mark.parametrize("right", ["withdrawal", "objection"])
+def test_a_mark_cites_the_channel_that_serves_it(right: str) -> None:
+    channels = [{"id": "T-DESK", "kind": "desk", "serves": ["communications_opt_out"]}]
+    s = subject(*CONTACT, channels=channels, **TAGGING)
+    ask(s, right, scope=("news",), via="letter")
+    assert "T-DESK" in s.do_not_use[0].reasons
+
+
+def test_a_policy_that_keeps_a_hash_marks_nobody() -> None:
+    s = grants(subject(suppression=[{"id": "X-0", "keeps": "hash"}]), Grant("news", 1, channel="email"))
+    withdraw_channel(s, "email", "")
+    assert ("news", "email") not in left(s)
+    assert entries(s) == [("email", None, None, None)]
+
+
+def test_only_the_rules_on_marks_mark() -> None:
+    rows = [*TAGGING["suppression"], {"id": "X-9", "keeps": "scope", "activity": "polls"}]
+    s = subject(*CONTACT, **{**TAGGING, "suppression": rows})
+    opt_out(s, (), "", commanded=True)
+    assert entries(s) == [(None, "news", None, None)]
+
+
+def test_the_rule_of_one_channel_says_nothing_of_another() -> None:
+    s = grants(subject(), Grant("news", 1))
+    withdraw_channel(s, "email", "")
+    assert "W-2" not in s.do_not_use[0].reasons
+
+
+def test_an_objection_without_the_effect_of_a_mark_marks_nobody_who_withdraws() -> None:
+    s = grants(subject(rights=[{"id": "O-1", "right": "objection", "scope": ["news"]}]))
+    ask(s, "withdrawal", scope=("news",))
+    assert ("news", "email") not in left(s)
