@@ -10,6 +10,7 @@
     └── WorldError          the world is wrong: stop taking events, keep them, try again
         ├── StoreUnavailable
         ├── StoreInUse      another process has the file
+        ├── Conflict        another worker was faster: work it out again
         └── IdentifierCollision
 
 No message of these carries a personal value.
@@ -64,6 +65,10 @@ class StoreUnavailable(WorldError):
 
 class StoreInUse(WorldError):
     """Another process has the store open for writing."""
+
+
+class Conflict(WorldError):
+    """Another worker has changed the facts that a batch was worked out from; nothing of the batch was written."""
 
 
 class IdentifierCollision(WorldError):

@@ -6,6 +6,7 @@ between those that one event carried. No clock, no store; the caches only spare 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -54,15 +55,31 @@ def decode_shape(text: str) -> ShapeBody:
 class Shapes:
     """The shapes that are known, by id and by content; new ones get the next id."""
 
-    def __init__(self, shapes: Iterable[Shape]) -> None:
-        """Start from what the store has."""
+    def __init__(self, shapes: Iterable[Shape], *, shared: bool = False) -> None:
+        """Start from what the store has.
+
+        Numbers count up, as small ones take little room. Where several processes give them (`shared`), a number is 63
+        bits of a hash of what it stands for, so that all give the same one without asking each other.
+        """
+        self._shared = shared
         self.by_id: dict[int, Shape] = {}
         self._ids: dict[tuple[str, str, str], int] = {}
         self.bodies: dict[int, ShapeBody] = {}
         self._fast: dict[tuple[object, ...], int] = {}
         self.fresh: list[Shape] = []
+        self.learn(shapes)
+
+    def learn(self, shapes: Iterable[Shape]) -> None:
+        """Take in shapes that others have written."""
         for shape in shapes:
-            self._add(shape)
+            if shape.id not in self.by_id:
+                self._add(shape)
+
+    def _number(self, controller: str, type_: str, text: str) -> int:
+        if not self._shared:
+            return len(self.by_id) + 1
+        digest = hashlib.sha256(f"{controller}\0{type_}\0{text}".encode()).digest()
+        return int.from_bytes(digest[:8], "big") >> 1
 
     def _add(self, shape: Shape) -> None:
         self.by_id[shape.id] = shape
@@ -77,7 +94,7 @@ class Shapes:
             text = encode_shape(body)
             known = self._ids.get((controller, type_, text))
             if known is None:
-                shape = Shape(len(self.by_id) + 1, controller, type_, text)
+                shape = Shape(self._number(controller, type_, text), controller, type_, text)
                 self._add(shape)
                 self.fresh.append(shape)
                 known = shape.id

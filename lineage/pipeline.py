@@ -10,14 +10,14 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import orjson
 
 import schemas
 from lineage import fold
 from lineage.effects import Effects, effects
-from lineage.errors import BadCall, BadEvent, NotFound, Undecodable
+from lineage.errors import BadCall, BadEvent, Conflict, NotFound, Undecodable
 from lineage.facts import LATE, Rows, Shapes, Writer, seal_row
 from lineage.guards import Answer, Question, ask
 from lineage.identity import KeyRing
@@ -39,6 +39,9 @@ _LINKS_MAX = 200_000
 _NO_POLICY = "the event names a controller that has no policy here"
 _NEVER = 1 << 62
 _LATER = Link(0, 0, "", 0, _NEVER)
+_CONFLICTS_MAX = 20
+"""So often something is worked out again because another worker was faster; then the feed waits a little."""
+T = TypeVar("T")
 
 
 class Received(NamedTuple):
@@ -73,7 +76,7 @@ class Pipeline:
         """
         self._forgets = forgets
         self.store, self.policies, self.keys, self._random = store, policies, keys, random
-        self.shapes = Shapes(store.shapes())
+        self.shapes = Shapes(store.shapes(), shared=store.shared)
         self.writer = Writer(keys, policies, self.shapes)
         self.reactions = Reactions(policies, self.shapes)
         self._reader = EventReader(schemas.registry())
@@ -92,6 +95,21 @@ class Pipeline:
 
         `tags` are the records' tags, or why they have none, where an agent has worked them out already.
         """
+        taken = self._until_first(lambda: self._ingest(records, now, tags))
+        for key in sorted({k for t in taken.touched for k in self._bearers(t)}):
+            self.advance((key,), now)
+        return taken
+
+    def _until_first(self, work: Callable[[], T]) -> T:
+        """Work something out and write it, again where another worker has changed the facts meanwhile."""
+        for _ in range(_CONFLICTS_MAX - 1):
+            try:
+                return work()
+            except Conflict:
+                self._known.clear()
+        return work()
+
+    def _ingest(self, records: Sequence[Received], now: int, tags: Sequence[Tagged | BadEvent] | None) -> Taken:
         taken = Taken()
         batch = Batch()
         pending: list[tuple[Tagged, Rows, Received]] = []
@@ -115,8 +133,6 @@ class Pipeline:
         taken.rows = self._write(batch)
         self._remember_links(batch.links)
         taken.events = len(records)
-        for key in sorted({k for t in taken.touched for k in self._bearers(t)}):
-            self.advance((key,), now)
         return taken
 
     def _bearers(self, key: Key) -> tuple[Key, ...]:
@@ -124,8 +140,8 @@ class Pipeline:
         facts = self.store.facts((key,))
         if any(i.kind != "cookie" for i in facts.identifiers):
             return facts.keys[:1]
-        persons = [self.store.facts((link.a,)).keys[0] for link in facts.links if link.a != key]
-        return tuple(dict.fromkeys(persons)) or (key,)
+        persons = [self.store.facts((link.a,)).keys[:1] for link in facts.links if link.a != key]
+        return tuple(dict.fromkeys(k for found in persons for k in found)) or (key,)
 
     def dead_letter(self, record: Received, reason: str, now: int) -> DeadLetter:
         """Describe an event that cannot become facts, without showing anything of it."""
@@ -138,11 +154,13 @@ class Pipeline:
         return DeadLetter(record.topic, record.partition, record.offset, schema_id, reason, now, sealed)
 
     def _facts(self, batch: Batch, pending: list[tuple[Tagged, Rows, Received]], taken: Taken, now: int) -> None:
+        if self.store.shared:
+            self._known.clear()  # Others write too: what was known is asked for again.
         keys = {k for _, rows, _ in pending for k in rows.keys}
         fresh = {k for k in keys if self._known.get(k, True)}
         stones: Mapping[Key, Tombstone] = {}
         if fresh:
-            stones = self.store.tombstones(fresh)
+            stones = self._tombstones(fresh, batch)
             for key, (_, watched) in self.store.known(fresh).items():
                 self._known[key] = watched
         links: dict[tuple[Key, Key, str, int], Link] = {}
@@ -172,6 +190,13 @@ class Pipeline:
             if tagged.found:
                 batch.audit.append(_drift(tagged, now, self.policies[tagged.controller]))
         batch.links += links.values()
+
+    def _tombstones(self, keys: Iterable[Key], batch: Batch) -> Mapping[Key, Tombstone]:
+        """Give the tombstones of keys, and note in the batch that they were heeded."""
+        found = self.store.tombstones(keys)
+        for key, stone in found.items():
+            batch.heeded[key] = stone.at
+        return found
 
     def _remember_links(self, links: list[Link]) -> None:
         """Keep the links that are written, so that the same is not written with every event; a bound keeps it small."""
@@ -229,8 +254,8 @@ class Pipeline:
             if old or (matters and self._has_matter(erased_then, matters)):
                 break
             hops += 1
-            moved = self._moved(tagged, first, record, hops)
-            later = self.store.tombstones(moved.keys)
+            moved = self._moved(tagged, first, record, hops, batch)
+            later = self._tombstones(moved.keys, batch)
             if not later:
                 if spec.act or self._begun(set(moved.keys) - set(rows.keys), tagged.at, batch):
                     return self._succeed(tagged, moved, batch)
@@ -264,13 +289,13 @@ class Pipeline:
             observations.append(row._replace(shape=self.shapes.id_of(shape.controller, shape.type, marked)))
         return rows._replace(observations=tuple(observations))
 
-    def _moved(self, tagged: Tagged, rows: Rows, record: Received, hops: int) -> Rows:
+    def _moved(self, tagged: Tagged, rows: Rows, record: Received, hops: int, batch: Batch) -> Rows:
         """Give the rows of an event under the keys of those who follow the erased, so many erasures later."""
 
         def successor(key: Key, kind: str, value: str) -> tuple[Key, int]:
             check = next(i[1] for i in rows.identifiers if i[0] == key)
             for epoch in range(1, hops + 1):
-                stone = self.store.tombstones((key,)).get(key)
+                stone = self._tombstones((key,), batch).get(key)
                 if stone is None or tagged.at <= stone.at:
                     break
                 key, check = self.keys.successor(tagged.controller, kind, value, epoch)
@@ -301,14 +326,21 @@ class Pipeline:
 
     def request(self, controller: str, identifier: tuple[str, str], request: Request) -> Subject:
         """Take a rights request; `identifier` is (kind, value). Unknown persons are answered too: nothing is held."""
+        self._until_first(lambda: self._request(controller, identifier, request))
+        return self.advance((self.current(controller, *identifier),), request.at)
+
+    def _request(self, controller: str, identifier: tuple[str, str], request: Request) -> None:
         key = self.current(controller, *identifier)
-        batch = Batch(entries=[write_entry(key, request.id, request)], due={key: 0}, watched={key: True})
+        batch = Batch(seen=self._seen(key), entries=[write_entry(key, request.id, request)], due={key: 0}, watched={key: True})
         if key not in self.store.known((key,)):
             check = self._check(controller, *identifier, key)
             batch.identifiers.append(seal_row(self.keys, controller, (key, check, *identifier), self._random))
         self._known[key] = True
         self._write(batch)
-        return self.advance((key,), request.at)
+
+    def _seen(self, key: Key) -> dict[Key, int]:
+        """Give the version of what is about to be added to, where another worker could be erasing it."""
+        return dict(self.store.facts((key,)).version) if self.store.shared else {}
 
     def _check(self, controller: str, kind: str, value: str, key: Key) -> int:
         epoch = 0
@@ -340,9 +372,21 @@ class Pipeline:
         if row is None:
             msg = f"there is no case {case!r}"
             raise NotFound(msg)
-        entry = fold.Decision(now, question, case)
-        self.store.write(Batch(entries=[write_entry(row.key, f"{case}-{question}-{now}", entry)], due={row.key: 0}))
+        entry = write_entry(row.key, f"{case}-{question}-{now}", fold.Decision(now, question, case))
+        self._add_entries(row.key, [entry])
         return self.advance((row.key,), now)
+
+    def _add_entries(self, key: Key, lines: list[EntryRow]) -> bool:
+        """Tell a data subject's story on, and have it looked at; False if the graph has forgotten whose story it is."""
+
+        def add() -> bool:
+            seen = self._seen(key)
+            if not self.store.known((key,)):
+                return False
+            self.store.write(Batch(entries=lines, due={key: 0}, seen=seen))
+            return True
+
+        return self._until_first(add)
 
     def receipt(self, command: str, outcome: str, now: int, data: Mapping[str, object] | None = None) -> Subject:
         """Take a target's answer to a command; a second answer changes nothing that the first has settled.
@@ -356,17 +400,16 @@ class Pipeline:
         if outcome not in OUTCOMES and not (outcome == "done" and row.kind != "erase"):
             msg = f"{outcome!r} is no outcome of {row.kind}: {', '.join(OUTCOMES)}{'' if row.kind == 'erase' else ', done'}"
             raise BadCall(msg)
-        if not self.store.known((row.key,)):
-            # The graph has forgotten the person meanwhile: only the outbox remembers the command.
-            self.store.write(Batch(command_states={command: ("acknowledged", row.due, row.attempts)}))
-            return Subject(self.policies[row.controller])
         activity = orjson.loads(row.body)["activity"]
         entry = fold.Receipt(now, outcome, row.case, row.target, row.kind, activity, row.issued)
         lines = [write_entry(row.key, f"{command}-{outcome}-{row.attempts}", entry)]
         if data is not None and row.kind == "export":
             sealed = self.keys.seal_payload(orjson.dumps({"target": row.target, "data": data}), self._random)
             lines.append(EntryRow(row.key, f"{command}-export", now, "export", b64encode(sealed).decode()))
-        self.store.write(Batch(entries=lines, due={row.key: 0}))
+        if not self._add_entries(row.key, lines):
+            # The graph has forgotten the person meanwhile: only the outbox remembers the command.
+            self.store.write(Batch(command_states={command: ("acknowledged", row.due, row.attempts)}))
+            return Subject(self.policies[row.controller])
         return self.advance((row.key,), now)
 
     def export(self, case: str) -> dict[str, dict[str, object]]:
@@ -415,7 +458,13 @@ class Pipeline:
     def look(self, keys: Iterable[Key], controller: str, now: int) -> Subject:
         """Fold a data subject up to `now` without writing anything: the state as it is, or as it would be."""
         facts = self.store.facts(keys)
-        return self._fold(facts.keys, entries(facts, self.shapes.by_id, self.shapes.bodies), controller, now)
+        return self._fold(facts.keys, self._told(facts), controller, now)
+
+    def _told(self, facts: Facts) -> list[fold.Entry]:
+        """Read the facts as a story; shapes that another worker has written are asked for."""
+        if self.store.shared and any(row.shape not in self.shapes.by_id for row in facts.observations):
+            self.shapes.learn(self.store.shapes())
+        return entries(facts, self.shapes.by_id, self.shapes.bodies)
 
     def _fold(self, keys: tuple[Key, ...], told: list[fold.Entry], controller: str, now: int) -> Subject:
         name = keys[0] if keys else 0
@@ -440,16 +489,21 @@ class Pipeline:
 
     def advance(self, keys: Iterable[Key], now: int) -> Subject:
         """Fold a data subject up to `now` and write what is new: commands, cases, log lines, the next due date."""
+        names = tuple(keys)
+        return self._until_first(lambda: self._advance(names, now))
+
+    def _advance(self, keys: tuple[Key, ...], now: int) -> Subject:
         facts = self.store.facts(keys)
         if not facts.identifiers:
             msg = "there is no such data subject"
             raise NotFound(msg)
         controller = facts.identifiers[0].controller
-        told = entries(facts, self.shapes.by_id, self.shapes.bodies)
+        told = self._told(facts)
         subject = self._fold(facts.keys, told, controller, now)
         shared = self._shared_devices(facts) if subject.erased_at is not None else frozenset()
         found: Effects = effects(subject, facts, now, self._successor_key, shared, forgets=self._forgets)
         batch = found.batch
+        batch.seen = dict(facts.version)
         self._known.update({i.key: found.watched for i in facts.identifiers})
         if found.forget:
             self._linked.clear()

@@ -56,6 +56,11 @@ class SQLiteStore:
         """
         return cls(SQLiteFile(path, readonly=readonly, pages_max=pages_max))
 
+    @property
+    def shared(self) -> bool:
+        """Say no: the file has one writer."""
+        return False
+
     def write(self, batch: Batch) -> int:
         """Write everything in one durable transaction and return the number of rows of facts touched."""
         with self._file.transaction() as db:

@@ -6,6 +6,10 @@ things that are due, the commands that wait for a target. A store decides nothin
 
 Facts commute: a row that is there already stays as it is (its time is the minimum of both), so any
 order, any number of replays and any splitting into batches gives the same graph, digest for digest.
+
+What is decided does not commute. Where several processes write (`shared`), a batch says what it was worked out from:
+the versions of the facts (`seen`) and the tombstones that were heeded. If another process has changed either since,
+nothing is written, and the batch is worked out again.
 """
 
 from __future__ import annotations
@@ -180,6 +184,10 @@ class Batch:
     """The identifiers' rows, links, due dates and sealed values go; what hangs on them must be gone already."""
     forget_entries: list[str] = field(default_factory=list)
     positions: list[Position] = field(default_factory=list)
+    seen: dict[Key, int] = field(default_factory=dict)
+    """The versions of the identifiers that the batch was worked out from (`Facts.version`): `Conflict` if one is another now."""
+    heeded: dict[Key, int] = field(default_factory=dict)
+    """Tombstones that were heeded: key -> at. `Conflict` if an observation, identifier or link has one that was not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +199,8 @@ class Facts:
     observations: tuple[Observation, ...]
     entries: tuple[Entry, ...]
     commands: tuple[CommandRow, ...]
+    version: tuple[tuple[Key, int], ...] = ()
+    """Of each identifier (and each key that was asked for), how often it was written, 0 if never; empty unless `shared`."""
 
     @property
     def keys(self) -> tuple[Key, ...]:
@@ -201,11 +211,16 @@ class Facts:
 class GraphStore(Protocol):
     """What the engine needs of a store. Every method may raise `StoreUnavailable` (try again) only."""
 
+    @property
+    def shared(self) -> bool:
+        """Tell whether other processes write to the same graph; then nothing read may be taken for true later."""
+
     def write(self, batch: Batch) -> int:
         """Write everything in one transaction and return the number of rows touched.
 
-        Raises `IdentifierCollision` if a new identifier shares its key with another value. A batch whose
-        positions are all behind the stored ones has been written before: nothing changes, 0 is returned.
+        Raises `IdentifierCollision` if a new identifier shares its key with another value, `Conflict` if another process
+        has changed what the batch was worked out from (`seen`, `heeded`). A batch whose positions are all behind the
+        stored ones has been written before: nothing changes, 0 is returned.
         """
 
     def shapes(self) -> Sequence[Shape]:
