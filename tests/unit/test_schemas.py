@@ -195,11 +195,14 @@ def test_control_records_come_back_from_their_bytes() -> None:
         "controller": "apof",
         "target": "crm",
         "kind": "erase",
+        "notice": False,
+        "activity": None,
         "categories": ["name"],
-        "identifiers": {"email": "a@example.org"},
-        "reasons": ["A-ERA-1"],
+        "because": {"name": ["A-ERA-1"]},
+        "identifiers": {"email": ["a@example.org"]},
         "issued": 1,
         "deadline": None,
+        "attempt": 1,
     }
     assert REGISTRY.decode_control(REGISTRY.encode("command", command)) == ("command", command)
 
@@ -225,7 +228,7 @@ def test_bytes_that_are_no_event_say_which_schema_they_claim(data: bytes, schema
 
 
 def test_a_control_record_is_no_event_and_the_other_way_round() -> None:
-    alert = {"id": "1", "controller": "c", "kind": "k", "time": 1, "reasons": [], "text": "t"}
+    alert = {"id": "1", "controller": "c", "kind": "k", "time": 1, "about": "a"}
     with pytest.raises(schemas.DecodeError, match="no event"):
         REGISTRY.decode(REGISTRY.encode("alert", alert))
     with pytest.raises(schemas.DecodeError, match="no control record"):
