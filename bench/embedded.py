@@ -35,6 +35,7 @@ from lineage.sqlite_store import SQLiteStore
 from streams import settings
 from streams.app import Agents
 from streams.desk import Desk
+from streams.feed import Feed
 from streams.journal import Intake
 from streams.wiring import Engine, quiet_collector
 
@@ -92,24 +93,25 @@ async def both_sides(path: Path, values: Sequence[bytes], seed: int, batch: int)
     told = settings.load({"LINEAGE_DATA": str(path.parent), "LINEAGE_BATCH_EVENTS": str(batch)})
     desk, door, found = Desk(), Desk(), Round()
     engine = Engine(told, store, pipeline_on(store, seed), "", fresh=True)
-    agents = Agents(engine, desk, Intake(store, door, told.flush_ms, told.journal_events_max))
-    # The app alone: its services would take batches by themselves, unmeasured.
-    await agents.app.start()
-    agents.app.flow_control.resume()
+    agents = Agents(engine, desk)
+    intake = Intake(store, door, told.flush_ms, told.journal_events_max)
+    # The feed is not started: it would take batches by itself, unmeasured.
+    feed = Feed(store, desk, intake, agents.taker, batch)
+    await agents.start()
     try:
         while store.journal_read(-1, batch):  # Unmeasured too: both sides then find the batch in the cache.
             gc.collect()
             start, cpu = time.perf_counter(), time.process_time()
             decode_next(store, batch)
             between, cpu_between = time.perf_counter(), time.process_time()
-            await agents.feed.step()
+            await feed.step()
             end, cpu_end = time.perf_counter(), time.process_time()
             found.decode_s += between - start
             found.pipeline_s += end - between
             found.decode_cpu_s += cpu_between - cpu
             found.pipeline_cpu_s += cpu_end - cpu_between
     finally:
-        await agents.app.stop()
+        await agents.stop()
         door.close()
         desk.close()
         store.close()

@@ -259,6 +259,9 @@ class GraphStore(Protocol):
     def certificate(self, case: str) -> str | None:
         """Give the certificate of a case, None if it has none yet."""
 
+    def certificates(self, since: int = 0, limit: int = 1000) -> Sequence[AuditRow]:
+        """Certificates with seq > `since`, in order, as lines of their chain."""
+
     def dead_letters(self, limit: int = 1000) -> Sequence[DeadLetter]:
         """Give the dead letters, oldest first."""
 

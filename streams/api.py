@@ -165,6 +165,11 @@ class Api:
         self._engine, self._desk, self._intake, self._agents, self._outbox = engine, desk, intake, agents, outbox
         self._pipeline, self._store = engine.pipeline, engine.store
 
+    def close(self) -> None:
+        """Take no more events, and let go of the targets that wait for commands."""
+        self._intake.open = False
+        self._outbox.close()
+
     # -- events ------------------------------------------------------------------------------------------------
 
     async def events(self, request: Request) -> Response:
@@ -337,7 +342,7 @@ class Api:
 
     async def health(self, _request: Request) -> Response:
         """Say whether events are taken, and how many wait."""
-        trouble = self._agents.feed.trouble
+        trouble = self._agents.figures.trouble
         status = "stopping" if not self._intake.open else "waiting" if trouble else "ok"
         return reply({"status": status, "waiting": self._intake.depth, **({"because": trouble} if trouble else {})})
 

@@ -1,15 +1,14 @@
-"""The Faust app of the embedded mode: agents for the six streams, for requests and receipts, on channels of batches.
+"""The Faust app: agents for the six streams, for requests and for receipts, on channels of batches.
 
-A feed, a service of the app, takes a batch from the durable journal, gives each stream's part to the agent of that
-stream, which tags it, and writes the facts of all of them with the consumed position in one transaction. Whole batches
-go through a channel, not events: an event through a Faust topic costs more than all the work on it. An agent never
-swallows an error: the batch stays in the journal until it is written.
+A feed (the journal's or Kafka's) gives each stream's part of a batch to the agent of that stream, which tags it; the
+facts of all of them are written with the consumed positions in one transaction. Whole batches go through a channel, not
+events: an event through a Faust topic costs more than all the work on it. An agent never swallows an error: whoever gave
+it the batch is told, and keeps it until it is written.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,15 +18,11 @@ import faust
 from faust.app.base import BootStrategy
 from faust.types.channels import ChannelT
 
-from lineage.errors import BadEvent, Undecodable, WorldError
+from lineage.errors import BadEvent, Undecodable
 from lineage.tagging import Tagged
 from streams.desk import Desk
-from streams.feed import STREAMS, Feed, Figures, place
-from streams.journal import Intake
-from streams.timers import Timer
+from streams.taking import STREAMS, Figures, Taker, place
 from streams.wiring import Engine
-
-_DRAIN_SECONDS_MAX = 10.0
 
 
 @dataclass(slots=True)
@@ -39,7 +34,7 @@ class Work:
 
 
 class Boot(BootStrategy):  # type: ignore[misc]
-    """A Faust app without Kafka: channels in memory, the journal as the log."""
+    """A Faust app that reads no topic by itself: channels in memory, and a feed of ours that fills them."""
 
     enable_kafka = False
     enable_kafka_consumer = False
@@ -48,7 +43,7 @@ class Boot(BootStrategy):  # type: ignore[misc]
     enable_sensors = False
 
 
-class Embedded(faust.App):  # type: ignore[misc]
+class Fed(faust.App):  # type: ignore[misc]
     """The app class with our boot strategy."""
 
     BootStrategy = Boot
@@ -57,17 +52,16 @@ class Embedded(faust.App):  # type: ignore[misc]
 class Agents:
     """The app with its agents, and the way to give them work."""
 
-    def __init__(self, engine: Engine, desk: Desk, intake: Intake) -> None:
+    def __init__(self, engine: Engine, desk: Desk) -> None:
         """Make the app: an agent per stream that tags, one for requests, one for receipts."""
         self.figures = Figures()
-        self.app = Embedded("lineage", broker="kafka://127.0.0.1:9", store="memory://", web_enabled=False)
+        self.app = Fed("lineage", broker="kafka://127.0.0.1:9", store="memory://", web_enabled=False)
         self._channels: dict[str, ChannelT[Work]] = {}
         for stream in STREAMS:
             self._agent(stream, lambda values: tag_all(engine, values), None)
         self._agent("requests", lambda call: call(), desk)
         self._agent("receipts", lambda call: call(), desk)
-        self.feed = Feed(engine, desk, intake, self.ask, self.figures)
-        self.timer = Timer(engine, desk, intake, self.figures)
+        self.taker = Taker(engine, desk, self.ask, self.figures)
 
     def _agent(self, name: str, work: Callable[[Any], Any], desk: Desk | None) -> None:
         channel = self.app.channel(maxsize=4)
@@ -77,7 +71,7 @@ class Agents:
             async for item in stream:
                 try:
                     answer = await desk.do(partial(work, item.content)) if desk is not None else work(item.content)
-                except Exception as error:  # noqa: BLE001 - whoever asked is told; the batch stays in the journal
+                except Exception as error:  # noqa: BLE001 - whoever asked is told, and keeps the batch
                     if not item.done.done():
                         item.done.set_exception(error)
                 except BaseException:
@@ -97,22 +91,12 @@ class Agents:
         return await done
 
     async def start(self) -> None:
-        """Start the agents, then the feed and the timer."""
+        """Start the agents; what feeds them is started after them."""
         await self.app.start()
         self.app.flow_control.resume()
-        await self.feed.start()
-        await self.timer.start()
 
     async def stop(self) -> None:
-        """Stop the timer and the feed, write the events that wait as long as it is quick, stop the agents."""
-        await self.timer.stop()
-        await self.feed.stop()
-        until = time.monotonic() + _DRAIN_SECONDS_MAX
-        try:
-            while time.monotonic() < until and await self.feed.step():
-                pass
-        except WorldError:
-            pass  # They stay in the journal, and the next start comes to them.
+        """Stop the agents; what feeds them is stopped before them."""
         await self.app.stop()
 
 

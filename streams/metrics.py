@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from streams.feed import Figures
+from streams.taking import Figures
 
 
 def exposition(figures: Figures, counts: Mapping[str, int], waiting: int) -> bytes:
     """Give the figures as text."""
     registry = CollectorRegistry()
     for name, text, value in (
-        ("lineage_events", "Events taken from the journal", figures.events),
+        ("lineage_events", "Events taken", figures.events),
         ("lineage_dead_letters", "Events that went to the dead letters", figures.dead_letters),
         ("lineage_batches", "Batches written", figures.batches),
         ("lineage_rows", "Rows written", figures.rows),
@@ -22,7 +22,7 @@ def exposition(figures: Figures, counts: Mapping[str, int], waiting: int) -> byt
         ("lineage_failures", "Internal errors that were worked around", figures.failures),
     ):
         Counter(name, text, registry=registry).inc(value)
-    Gauge("lineage_journal_waiting", "Events that wait in the journal", registry=registry).set(waiting)
+    Gauge("lineage_journal_waiting", "Events that wait for their facts", registry=registry).set(waiting)
     rows = Gauge("lineage_graph_rows", "Rows in the graph's file", ["kind"], registry=registry)
     for kind, count in counts.items():
         rows.labels(kind).set(count)

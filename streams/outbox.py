@@ -23,7 +23,7 @@ from mode import Service
 from lineage.errors import LineageError, WorldError
 from lineage.store import AuditRow, Batch, CommandRow
 from streams.desk import Desk
-from streams.feed import place
+from streams.taking import place
 from streams.wiring import Engine
 
 DAY = 86_400

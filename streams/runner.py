@@ -7,24 +7,28 @@ import gc
 import logging
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
 
 from lineage.deployment import missing_settings
-from lineage.errors import LineageError
+from lineage.errors import LineageError, WorldError
 from streams import settings as settings_module
 from streams import wiring
 from streams.api import Api
 from streams.app import Agents
 from streams.desk import Desk
+from streams.feed import Feed
 from streams.journal import Intake
 from streams.outbox import Outbox, Webhooks
 from streams.settings import Settings
+from streams.timers import Timer
 
 _TIDY_SECONDS = 3600
 
+_DRAIN_SECONDS_MAX = 10.0
 _STOP_SECONDS_MAX = 10
 """So long a call that is under way may take after the signal to stop."""
 
@@ -41,48 +45,73 @@ class Server(uvicorn.Server):
 async def serve(told: Settings, ready: asyncio.Event | None = None) -> None:
     """Run until a signal comes; then take no more events, write those that wait, and close the file."""
     engine = wiring.engine(told)
+    store = engine.journal
     wiring.quiet_collector()
     desk, door = Desk(), Desk()
     try:
-        intake = Intake(engine.store, door, told.flush_ms, told.journal_events_max)
-        agents = Agents(engine, desk, intake)
+        intake = Intake(store, door, told.flush_ms, told.journal_events_max)
+        agents = Agents(engine, desk)
+        feed = Feed(store, desk, intake, agents.taker, told.batch_events_max)
+        timer = Timer(engine, desk, agents.figures, lambda: intake.depth > 0)
         outbox = Outbox(engine, desk)
         webhooks = Webhooks(engine, desk, outbox)
-        api = Api(engine, desk, intake, agents, outbox)
-        config = uvicorn.Config(api.app(), host=told.host, port=told.port, log_level="warning", access_log=False, lifespan="off",
-                                timeout_graceful_shutdown=_STOP_SECONDS_MAX)  # fmt: skip
-        server = Server(config)
-        stop = asyncio.Event()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(name, stop.set)
         await agents.start()
-        await webhooks.start()
-        listening = asyncio.create_task(server.serve())
-        while not server.started and not listening.done():  # noqa: ASYNC110 - the server tells it in no other way
-            await asyncio.sleep(0.01)
-        if server.started:
-            _announce(told, engine)
-            if ready is not None:
-                ready.set()
-            tidying = asyncio.create_task(_tidy())
-            stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait({stopping, listening}, return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
-            tidying.cancel()
-        intake.open = False
-        outbox.close()
-        server.should_exit = True
-        await listening
-        await webhooks.stop()
+        for service in (feed, timer, webhooks):
+            await service.start()
+        await listen(told, engine, Api(engine, desk, intake, agents, outbox), ready)
+        for service in (webhooks, timer, feed):
+            await service.stop()
+        await drain(feed)
         await agents.stop()
     finally:
         door.close()
         desk.close()
-        engine.store.checkpoint()
+        store.checkpoint()
         engine.close()
 
 
-async def _tidy() -> None:
+async def listen(told: Settings, engine: wiring.Engine, api: Api, ready: asyncio.Event | None = None) -> None:
+    """Answer HTTP calls until a signal comes; then refuse new ones, and end those that are under way."""
+    config = uvicorn.Config(api.app(), host=told.host, port=told.port, log_level="warning", access_log=False, lifespan="off",
+                            timeout_graceful_shutdown=_STOP_SECONDS_MAX)  # fmt: skip
+    server = Server(config)
+    stop = signalled()
+    listening = asyncio.create_task(server.serve())
+    while not server.started and not listening.done():  # noqa: ASYNC110 - the server tells it in no other way
+        await asyncio.sleep(0.01)
+    if server.started:
+        _announce(told, engine)
+        if ready is not None:
+            ready.set()
+        tidying = asyncio.create_task(tidy())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({stopping, listening}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        tidying.cancel()
+    api.close()
+    server.should_exit = True
+    await listening
+
+
+def signalled() -> asyncio.Event:
+    """Give the event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    return stop
+
+
+async def drain(feed: Feed) -> None:
+    """Write the events that wait, as long as it is quick; those that are left stay in the journal for the next start."""
+    until = time.monotonic() + _DRAIN_SECONDS_MAX
+    try:
+        while time.monotonic() < until and await feed.step():
+            pass
+    except WorldError:
+        return
+
+
+async def tidy() -> None:
     """Look for cycles once an hour: nobody else does."""
     while True:
         await asyncio.sleep(_TIDY_SECONDS)
@@ -92,7 +121,7 @@ async def _tidy() -> None:
 def _announce(told: Settings, engine: wiring.Engine) -> None:
     names = ", ".join(sorted(engine.pipeline.policies))
     if engine.fresh:
-        print(f"token: {engine.token}  (shown this once; kept in {told.data / 'secrets.json'})", flush=True)  # noqa: T201
+        print(f"token: {engine.token}  (shown this once; kept in {told.secrets})", flush=True)  # noqa: T201
     for policy in engine.pipeline.policies.values():
         missing = missing_settings(policy)
         if missing:

@@ -6,11 +6,14 @@ graph's keys mean nothing and nothing sealed opens: keep a copy elsewhere, never
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lineage.errors import BadCall
 from lineage.identity import SECRET_BYTES, KeyRing
@@ -33,23 +36,51 @@ class Secrets:
 
 
 def load(path: Path, controllers: Iterable[str], random: Callable[[int], bytes], token: str | None = None) -> Secrets:
-    """Read the secrets, make those that are missing (a new controller's), and keep them; raise `BadCall` if damaged."""
-    fresh = not path.exists()
+    """Read the secrets, make those that are missing (a new controller's), and keep them; raise `BadCall` if damaged.
+
+    Several workers may start at once with the same file: one makes what is missing, the others read it.
+    """
+    names = tuple(controllers)
+    found = _read(path)
+    fresh = not found
+    if fresh or any(c not in found["hash_keys"] for c in names):
+        with _alone(path):
+            found = _read(path) or {"hash_keys": {}, "kek": random(SECRET_BYTES).hex(), "token": random(SECRET_BYTES).hex()}
+            missing = [c for c in names if c not in found["hash_keys"]]
+            found["hash_keys"] |= {c: random(SECRET_BYTES).hex() for c in missing}
+            _write(path, json.dumps(found, indent=1))
     try:
-        raw = {} if fresh else json.loads(path.read_text("utf-8"))
-        keys = {c: bytes.fromhex(k) for c, k in raw.get("hash_keys", {}).items()}
-        kek = bytes.fromhex(raw["kek"]) if "kek" in raw else random(SECRET_BYTES)
-        own = raw.get("token") or random(SECRET_BYTES).hex()
-    except (ValueError, AttributeError, TypeError):
-        msg = f"{path}: the secrets cannot be read; restore them from their copy"
-        raise BadCall(msg) from None
-    missing = [c for c in controllers if c not in keys]
-    for controller in missing:
-        keys[controller] = random(SECRET_BYTES)
-    if fresh or missing:
-        content = {"hash_keys": {c: k.hex() for c, k in keys.items()}, "kek": kek.hex(), "token": own}
-        _write(path, json.dumps(content, indent=1))
-    return Secrets(keys, kek, token or own, fresh)
+        keys = {c: bytes.fromhex(k) for c, k in found["hash_keys"].items()}
+        return Secrets(keys, bytes.fromhex(found["kek"]), token or found["token"], fresh)
+    except (ValueError, TypeError):
+        raise _damaged(path) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        if not isinstance(found["hash_keys"], dict) or not found["kek"] or not found["token"]:
+            raise _damaged(path)
+    except FileNotFoundError:
+        return {}
+    except (ValueError, KeyError, TypeError):
+        raise _damaged(path) from None
+    return found
+
+
+def _damaged(path: Path) -> BadCall:
+    return BadCall(f"{path}: the secrets cannot be read; restore them from their copy")
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Wait until no other process makes secrets in this folder."""
+    handle = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _write(path: Path, text: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 
 import orjson
 from mode import Service
@@ -16,8 +17,7 @@ from lineage.errors import NotFound, WorldError
 from lineage.pipeline import Pipeline
 from lineage.store import AuditRow, Batch, Key
 from streams.desk import Desk
-from streams.feed import Figures, place
-from streams.journal import Intake
+from streams.taking import Figures, place
 from streams.wiring import Engine
 
 _PUT_OFF_SECONDS = 3600
@@ -62,17 +62,19 @@ def _carry_out_one(pipeline: Pipeline, key: Key, now: int) -> None:
 class Timer(Service):  # type: ignore[misc]
     """Looks every few seconds at what is due."""
 
-    def __init__(self, engine: Engine, desk: Desk, intake: Intake, figures: Figures) -> None:
-        """Take the shared parts."""
+    def __init__(
+        self, engine: Engine, desk: Desk, figures: Figures, busy: Callable[[], bool], mine: Callable[[], bool] = lambda: True,
+    ) -> None:  # fmt: skip
+        """Take the shared parts; `busy` tells whether events wait, `mine` whether it is this process that looks."""
         super().__init__()
-        self._engine, self._desk, self._intake, self._figures = engine, desk, intake, figures
+        self._engine, self._desk, self._figures, self._busy, self._mine = engine, desk, figures, busy, mine
 
     @Service.task  # type: ignore[untyped-decorator]
     async def _run(self) -> None:
         while not self.should_stop:
             try:
-                while await self._desk.do(self._slice) and not self.should_stop:
-                    if self._intake.depth:
+                while self._mine() and await self._desk.do(self._slice) and not self.should_stop:
+                    if self._busy():
                         await self.sleep(_GIVE_WAY_SECONDS)
             except WorldError as error:
                 _log.warning("what is due waits: %s", error)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from lineage.policy import Policy
-from streams.feed import STREAMS
+from streams.taking import STREAMS
 
 DAY_MS = 86_400_000
 _EVENT_DAYS = 7

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from lineage import policy_file
-from lineage.errors import NotFound, PolicyError, StoreInUse
+from lineage.errors import BadCall, NotFound, PolicyError, StoreInUse
 from lineage.pipeline import Pipeline
 from lineage.policy import Policy
 from lineage.sqlite_store import SQLiteStore
+from lineage.store import GraphStore
 from streams import secrets, settings
 from streams.cli_open import Remote
-from streams.settings import Settings
+from streams.settings import Neo4j, Settings
 
 
 def quiet_collector() -> None:
@@ -36,10 +37,18 @@ class Engine:
     """What the parts of the shell share."""
 
     settings: Settings
-    store: SQLiteStore
+    store: GraphStore
     pipeline: Pipeline
     token: str
     fresh: bool
+
+    @property
+    def journal(self) -> SQLiteStore:
+        """Give the store of the embedded mode, which holds the journal too; raise `BadCall` in a cluster."""
+        if not isinstance(self.store, SQLiteStore):
+            msg = "the graph is in Neo4j (LINEAGE_NEO4J), where there is no journal: use `lineage worker` and `lineage serve`"
+            raise BadCall(msg)
+        return self.store
 
     def close(self) -> None:
         """Close the store."""
@@ -51,13 +60,10 @@ def engine(told: Settings, *, readonly: bool = False) -> Engine:
     names = policy_file.controllers(told.policies)
     per = told.per_controller()
     policies = {c: _policy(told, c, per.get(c)) for c in names}
-    if readonly and not told.file.exists():
-        msg = f"{told.file}: there is no graph yet; start one with `lineage up`, or name the folder in LINEAGE_DATA"
-        raise NotFound(msg)
     told.data.mkdir(parents=True, exist_ok=True)
-    store = SQLiteStore.open(told.file, readonly=readonly, pages_max=None if readonly else told.store_pages_max)
+    store = _store(told, policies, readonly=readonly)
     try:
-        kept = secrets.load(told.data / "secrets.json", names, os.urandom, told.token)
+        kept = secrets.load(told.secrets, names, os.urandom, told.token)
         pipeline = Pipeline(store, policies, kept.ring(), os.urandom)
         if not readonly:
             for policy in policies.values():
@@ -66,6 +72,23 @@ def engine(told: Settings, *, readonly: bool = False) -> Engine:
         store.close()
         raise
     return Engine(told, store, pipeline, kept.token, kept.fresh)
+
+
+def _store(told: Settings, policies: Mapping[str, Policy], *, readonly: bool) -> GraphStore:
+    """Open the graph: in Neo4j where the settings name one, else in the file."""
+    if told.neo4j is not None:
+        return _neo4j(told.neo4j, policies)
+    if readonly and not told.file.exists():
+        msg = f"{told.file}: there is no graph yet; start one with `lineage up`, or name the folder in LINEAGE_DATA"
+        raise NotFound(msg)
+    return SQLiteStore.open(told.file, readonly=readonly, pages_max=None if readonly else told.store_pages_max)
+
+
+def _neo4j(told: Neo4j, policies: Mapping[str, Policy]) -> GraphStore:
+    from lineage.landing import landings  # noqa: PLC0415 - the driver takes its time to load, and only a cluster needs it
+    from lineage.neo4j_store import Neo4jStore  # noqa: PLC0415
+
+    return Neo4jStore.open(told.uri, told.user, told.password, landings=lambda shape: landings(policies[shape.controller], shape))
 
 
 def _policy(told: Settings, controller: str, given: Mapping[str, Any] | None) -> Policy:
@@ -94,7 +117,7 @@ def writing() -> Iterator[Pipeline | Remote]:
     try:
         opened = engine(told)
     except StoreInUse:
-        token = secrets.load(told.data / "secrets.json", (), os.urandom, told.token).token
+        token = secrets.load(told.secrets, (), os.urandom, told.token).token
         remote = Remote(f"http://{told.host}:{told.port}", token)
         try:
             yield remote

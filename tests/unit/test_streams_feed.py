@@ -13,7 +13,7 @@ from lineage.errors import StoreUnavailable
 from lineage.pipeline import Received, Taken
 from lineage.store import Key
 from lineage.subject import Subject
-from streams.feed import Feed, Figures, place
+from streams.taking import Figures, Taker, place
 from streams.timers import carry_out
 
 NOW = at("2024-03-10")
@@ -45,14 +45,14 @@ def shop() -> Iterator[Shop]:
     found.store.close()
 
 
-def write(shop: Shop, pipeline: Any, *orders: str) -> tuple[Feed, Taken]:
+def write(shop: Shop, pipeline: Any, *orders: str) -> tuple[Taker, Taken]:
     values = [shop.event("order.placed", "2024-03-01", who=o, order=o, lines=1, data=ORDER) for o in orders]
     offsets = shop.store.journal_append(values, NOW)
     records = [Received("journal", 0, o, v) for o, v in zip(offsets, values, strict=True)]
     engine: Any = SimpleNamespace(store=shop.store, pipeline=pipeline)
     nothing: Any = None
-    feed = Feed(engine, nothing, nothing, nothing, Figures())
-    return feed, feed._write(records, [pipeline.tag(v) for v in values], NOW)
+    taker = Taker(engine, nothing, nothing, Figures())
+    return taker, taker.write(records, [pipeline.tag(v) for v in values], NOW)
 
 
 def test_an_event_that_the_engine_fails_on_ends_in_the_dead_letters_and_the_others_in_the_graph(shop: Shop) -> None:
@@ -67,11 +67,11 @@ def test_an_event_that_the_engine_fails_on_ends_in_the_dead_letters_and_the_othe
 
 
 def test_an_event_whose_facts_are_written_is_no_dead_letter_though_the_engine_fails_after_it(shop: Shop) -> None:
-    feed, taken = write(shop, Broken(shop, after="late"), "a1", "late", "a2")
+    taker, taken = write(shop, Broken(shop, after="late"), "a1", "late", "a2")
     assert taken.dead == 0
     assert shop.store.dead_letters() == []
     assert shop.store.counts()["observations"] == 3
-    assert feed._figures.failures == 0, "the facts of the whole batch were written at the first try"
+    assert taker.figures.failures == 0, "the facts of the whole batch were written at the first try"
 
 
 def test_a_world_that_is_wrong_is_no_defect_and_keeps_the_batch(shop: Shop) -> None:
