@@ -335,7 +335,8 @@ def _sign_up(s: Subject, e: Happening, activities: list[Activity]) -> None:
             continue
         grant(s, e, activity, channel=channel, proof=proof is True)
         for system in activity.systems:
-            verdict(s, e, "allowed", s.cite(*(handed if proof else ()), *ids, activity.id), system, sorted(e.categories))
+            fits = sorted(e.categories & set(activity.categories))
+            verdict(s, e, "allowed", s.cite(*(handed if proof else ()), *ids, activity.id), system, fits)
     if proof is not False:
         lift(s, channel)
 

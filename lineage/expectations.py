@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterable
 
 import orjson
 
-from lineage.clocks import Keeping, keeping_now, keeping_of, keepings, last_day, retention_end
+from lineage.clocks import Keeping, keeping_now, keeping_of, keepings, retention_end
 from lineage.ending import target_ids
+from lineage.events import child_ids, is_child
 from lineage.fold import pending_because
+from lineage.holding import consent_ids
+from lineage.policy import Basis, LinkRule, Policy
 from lineage.rehearsal import Delivery, Rehearsal
 from lineage.scenario import Row
-from lineage.subject import Item, Subject, Use
+from lineage.subject import DoNotUse, Item, Subject, Use
 
 Found = tuple[bool, Iterable[str], str]
 """Whether it is so, the reasons that the engine gives, and what was found instead."""
@@ -104,15 +107,6 @@ def _legal(s: Subject, item: Item) -> bool:
     return activity is not None and activity.legal
 
 
-def _law_only(s: Subject, item: Item) -> bool:
-    """Tell whether its own time is up, so that it is there for nothing but a statute that keeps it longer."""
-    last = last_day(s, item)
-    if last is None or last >= s.today:
-        return False
-    kept = keeping_of(s, item, keepings(s, "retention", s.today), s.today)
-    return kept is not None and kept.statutory
-
-
 def _why(s: Subject, items: Iterable[Item]) -> list[str]:
     found: list[str] = []
     active = keepings(s, "retention", s.today)
@@ -125,28 +119,51 @@ def _why(s: Subject, items: Iterable[Item]) -> list[str]:
         found += kept.reasons if kept else ()
         found += [i for c in s.cases.values() if item.activity in c.acts or c.right == "rectification" for i in c.reasons]
         found += [i for c in s.cases.values() if c.right == "rectification" for i in s.policy.restriction.get("accuracy", ())]
-    ids = [r.id for r in s.policy.rights if r.right in ("consent", "withdrawal", "soft_opt_in", "objection")]
-    return [*found, *ids, *(g.id for g in s.policy.guards if g.on in ("sale", "child", "note", "log")),
-            *(x.id for x in s.policy.suppression if x.keeps == "data"),
-            *(str(c["id"]) for c in s.policy.channels if c["kind"] in ("identity_check", "email_match"))]  # fmt: skip
+        if activity is not None and Basis.CONSENT in activity.kinds:
+            soft = any(g.soft and g.activity == activity.name for g in s.grants)
+            found += (*consent_ids(s, activity), *((s.policy.soft_opt_in or "",) if soft else ()))
+        found += [x.id for x in s.policy.suppression if x.keeps == "data" and x.activity in (None, item.activity)]
+    found += child_ids(s) if is_child(s) else ()
+    return found
+
+
+_ADMITTING = frozenset(
+    {"required", "no_data", "undeclared", "unknown_kind", "insecure", "cookie", "device", "held_elsewhere", "import"},
+)
+"""Guards that decide whether what an event brings comes in at all."""
 
 
 def _explain_absence(s: Subject, row: Row, category: str) -> list[str]:
-    """Give the rules that decide whether the target may hold the category: those say why it holds nothing."""
+    """Give what the engine says of why the target holds nothing: what ended or stopped it, and what it would need to come."""
     policy = s.policy
-    naming = [a for a in policy.activities.values() if row.target in (*a.systems, *a.recipients) or category in a.categories]
     found = [*target_ids(s, row.target or "")]
-    for activity in naming:
-        found += [activity.id, *activity.retention]
-        found += [r.id for r in policy.rights if r.right in ("consent", "withdrawal", "soft_opt_in", "handed_over", "objection")]
+    found += [i for c in s.changes if c.target == row.target and category in ("", c.category) for i in c.reasons]
+    for command in s.commands.values():
+        if command.target == row.target:
+            found += [i for c, reasons in command.why.items() if category in ("", c) for i in reasons]
+    for verdicts in s.verdicts.values():
+        found += [i for v in verdicts if v.target in ("", row.target) and category in ("", v.category) for i in v.reasons]
+    naming = [a for a in policy.activities.values() if row.target in (*a.systems, *a.recipients)]
+    fitting = [a for a in naming if category in a.categories] or naming
+    for activity in fitting:
+        found += [*consent_ids(s, activity), *activity.retention, *((policy.soft_opt_in or "",) if activity.needs_consent else ())]
         found += [h.id for h in policy.holds if isinstance(h.activities, tuple) and activity.name in h.activities]
         found += [k.id for k in policy.kinds.values() if k.base in activity.events]
-    if any(a.name == row.get("activity") for a in policy.activities.values()):
-        found.append(policy.activities[str(row.get("activity"))].id)
-    found += [r.id for r in policy.links] + [g.id for g in policy.guards]
-    found += [x.id for x in policy.suppression if x.keeps is not None or x.reader]
+    found += [a.id for a in policy.activities.values() if category in a.categories]
+    found += [x.id for x in policy.links if x.activity in {a.name for a in fitting} or _by_device(policy, row, category, x)]
+    found += [g.id for g in policy.guards if g.on in _ADMITTING or (g.on == "child" and is_child(s))]
+    found += [x.id for x in policy.suppression if row.target in (x.system, x.operator)]
+    found += [i for d in s.do_not_use for i in d.reasons]
     found += [i for c in s.cases.values() for i in c.reasons]
     return list(s.cite(*found))
+
+
+def _by_device(policy: Policy, row: Row, category: str, link: LinkRule) -> bool:
+    """Tell whether a join of a device decides whether the category comes to the target."""
+    brought = {c for k in policy.kinds.values() if k.base == "cookie" for c in k.carries}
+    fed = any("cookie" in a.events and row.target in (*a.systems, *a.recipients) for a in policy.activities.values())
+    waiting = {c for x in policy.links if x.needs == "device" and row.target in x.systems for c in x.takes_up}
+    return bool(link.device or link.unjoined) and fed and (not category or category in brought | waiting)
 
 
 def _held(_r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
@@ -166,10 +183,12 @@ def _absent(_r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -
 
 
 def _told(r: Rehearsal, s: Subject, row: Row, category: str, kinds: Iterable[str], day: dt.date | None) -> list[Delivery]:
+    activity = s.policy.activities.get(row.get("activity") or "")
     return [
         d for d in r.played.deliveries
         if d.target == row.target and d.controller == row.controller and d.base in s.commands and d.kind in kinds
         and (not category or category in d.categories) and (day is None or d.day == day)
+        and (activity is None or activity.id in _delivered_why([d], category))
     ]  # fmt: skip
 
 
@@ -178,10 +197,13 @@ def _delivered_why(found: list[Delivery], category: str) -> list[str]:
 
 
 def _erased(r: Rehearsal, s: Subject, row: Row, category: str, day: dt.date) -> Found:
-    told = _told(r, s, row, category, ("erase",), day)
+    first = row.at if row.acknowledged else day
+    before = {d.base for d in _told(r, s, row, category, ("erase",), None) if d.day < first}
+    told = [d for d in _told(r, s, row, category, ("erase",), first) if d.base not in before]
     left = _items(s, row, category, ending=True)
     if row.acknowledged:
-        ok = bool(told) and _acknowledged(s, told, row.acknowledged, day)
+        left = _items(s, row, category)
+        ok = bool(told) and not left and _acknowledged(s, told, row.acknowledged, day)
         return ok, _delivered_why(told, category), "not acknowledged on that day" if told else "no erase command went out"
     found = "no erase command went out that day" if not told else f"still: {_describe(s, left)}"
     return bool(told) and not left, [*_delivered_why(told, category), *target_ids(s, row.target or "")], found
@@ -197,7 +219,7 @@ def _acknowledged(s: Subject, told: list[Delivery], wanted: dt.date, day: dt.dat
 def _retained(_r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
     items = _items(s, row, category)
     kept = [i for i in items if i.use is Use.KEPT]
-    so = bool(items) and (len(kept) == len(items) or all(_legal(s, i) or i.use is Use.KEPT or _law_only(s, i) for i in items))
+    so = bool(items) and all(i in kept or _legal(s, i) for i in items)
     known: dict[str, list[Keeping]] = {}
     reasons = [i for x in items if (k := keeping_now(s, x, known, s.today)) for i in k.reasons]
     return so, [*reasons, *_why(s, items)], _describe(s, items)
@@ -207,33 +229,34 @@ def _restricted(_r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.dat
     scope = row.get("scope")
     items = [i for i in _items(s, row, category) if scope is None or i.activity == scope]
     covers = [[c for c in s.restrictions if c.covers(i)] for i in items]
-    claimed = [i for i in items if i.claimed]
-    so = bool(items) and all(c or i.claimed or i.use is Use.KEPT for c, i in zip(covers, items, strict=True)) and any(
-        c or i.claimed for c, i in zip(covers, items, strict=True))  # fmt: skip
+    ground = set(s.policy.restriction.get("claim", ()))
+    claimed = [i for i in items if i.claimed and ground & set(i.why)]
+    so = (any(covers) or bool(claimed)) and all(
+        c or i in claimed or i.use is Use.KEPT for c, i in zip(covers, items, strict=True))  # fmt: skip
     reasons = [i for cs in covers for c in cs for i in c.reasons] + [i for x in claimed for i in x.why]
     return so, [*reasons, *_why(s, items)], _describe(s, items)
 
 
-def _suppressed(_r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
+def _is_entry(s: Subject, row: Row, category: str, d: DoNotUse) -> bool:
+    """Tell whether an entry is the one that a row speaks of: of its channel or scope, of its list, for its target."""
     channel, scope = row.get("channel"), row.get("scope")
-    lists = {x.system for x in s.policy.suppression if x.system and x.keeps != "tag"}
-    found = []
-    for d in s.do_not_use:
-        if row.target in lists:
-            ok = d.target == row.target and (not category or category in d.categories)
-        elif channel:
-            ok = (
-                not d.hidden
-                and d.target is None
-                and (d.channel == channel or (d.channel is None and d.scope == "direct_marketing"))
-            )
-        elif scope:
-            ok = (not d.hidden and scope in (d.scope, d.activity)) or (scope == "direct_marketing" and d.scope == scope)
-        else:
-            ok = (d.hidden and (not d.categories or category in d.categories) and bool(_items(s, row, category))) or (
-                not d.hidden and not category)  # fmt: skip
-        if ok:
-            found.append(d)
+    whole = d.channel is None and d.scope == "direct_marketing"
+    if d.hidden:
+        return not channel and not scope and (not d.categories or category in d.categories) and bool(_items(s, row, category))
+    if row.target in {x.system for x in s.policy.suppression if x.system and x.keeps != "tag"}:
+        return d.target == row.target and (not category or category in d.categories) and channel in (None, d.channel)
+    if d.target is not None or (channel and not (whole or d.channel == channel)) or (
+        scope and scope not in (d.scope, d.activity)):  # fmt: skip
+        return False
+    stopped = [
+        a for a in s.policy.activities.values()
+        if row.target in (None, *a.systems, *a.recipients) and (not category or category in a.categories)
+    ]  # fmt: skip
+    return any(a.marketing or a.name in (d.activity, d.scope) for a in stopped) and bool(channel or scope or not category)
+
+
+def _suppressed(_r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
+    found = [d for d in s.do_not_use if _is_entry(s, row, category, d)]
     return bool(found), [i for d in found for i in d.reasons], "no do-not-use entry"
 
 
@@ -274,7 +297,7 @@ _COMMANDS = ["erase", "correct", "restrict", "resume", "stop", "expire_cookie"]
 
 def _commanded(r: Rehearsal, s: Subject, row: Row, category: str, day: dt.date) -> Found:
     kinds = [str(row.get("command"))] if row.get("command") else _COMMANDS
-    told = [d for d in _told(r, s, row, category, kinds, day) if not d.notice]
+    told = [d for d in _told(r, s, row, category, kinds, row.at if row.acknowledged else day) if not d.notice]
     if told and row.acknowledged:
         state = [s.commands[d.base].acknowledged for d in told if d.base in s.commands]
         days = {s.policy.zone.day(a) for a in state if a is not None}
@@ -356,7 +379,8 @@ def _quarantined(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.dat
         at = r.played.at[row.step or ""]
         waiting = [q for q in s.quarantine if q.at == at]
         return bool(waiting), [i for q in waiting for i in q.reasons], "nothing waits"
-    return "quarantined" in found, found.get("quarantined", ()), f"it was {', '.join(sorted(found)) or 'passed over'}"
+    so = "quarantined" in found and not (category and "allowed" in found)
+    return so, found.get("quarantined", ()), f"it was {', '.join(sorted(found)) or 'passed over'}"
 
 
 def _exported(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
@@ -373,8 +397,8 @@ def _exported(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) 
 
 def _omitted(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
     case = s.cases.get(r.played.cases.get(row.step or "", ""))
-    if case is None:
-        return False, (), "there is no such request"
+    if case is None or case.right not in ("access", "portability"):
+        return False, (), "there is no answer to such a request"
     ids = [*case.omitted.get(category, ()), *case.reasons, *(i.id for i in s.policy.links if i.unjoined or i.device)]
     place = row.get("source") or row.target
     there = case.answer.get(category, set())
@@ -391,7 +415,7 @@ def _declined(r: Rehearsal, s: Subject, row: Row, _category: str, _day: dt.date)
 def _pending(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
     case = r.played.cases.get(row.step or "", "")
     reasons = pending_because(s, case) if case in s.cases else ()
-    kept = [i for i in _items(s, row, category) if i.use is Use.KEPT] if row.target else []
+    kept = [i for i in _items(s, row, category) if _keeps_open(s, i, case)] if row.target else []
     unanswered = [
         c for c in s.commands.values()
         if c.case == case and c.target == row.target and c.keeps_open and c.state not in ("done", "refused")
@@ -400,6 +424,15 @@ def _pending(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -
     so = bool(reasons) and (not row.target or bool(kept) or bool(unanswered))
     found = f"open, but not because of {row.target}" if reasons else "the case is closed"
     return so, [*reasons, *(i for x in kept for i in x.why)], found
+
+
+def _keeps_open(s: Subject, item: Item, case: str) -> bool:
+    """Tell whether the case waits for the item: not where a statute alone keeps it, until its day."""
+    if item.use is not Use.KEPT or case not in s.cases or (s.cases[case].in_part and item.asked != case):
+        return False
+    kept = keeping_of(s, item, keepings(s, "erasure", s.today), s.today)
+    waits = any(c.waits and c.covers(item) for c in s.restrictions)
+    return waits or (kept is not None and (not kept.statutory or kept.until is None))
 
 
 def _closed(r: Rehearsal, s: Subject, row: Row, _category: str, _day: dt.date) -> Found:
@@ -435,6 +468,16 @@ def _judge_log(kind: str, *, by: bool) -> Callable[[Rehearsal, Subject, Row, str
     return judge
 
 
+def _informed(r: Rehearsal, s: Subject, row: Row, _category: str, day: dt.date) -> Found:
+    """Look at what this person was told, and at what the controller told everybody."""
+    persons = (s, *(x for _, x in r.lives(row.controller, row.person)))
+    own = [n.reasons for x in persons for n in x.notes if n.kind == "informed" and s.policy.zone.day(n.at) <= day]
+    lines = [x for d in r.played.loads.values() for x in d.lines if x.kind == "informed" and x.controller == row.controller]
+    to_all = [orjson.loads(x.body)["reasons"] for x in lines if r.zone.day(x.at) <= day]
+    known = sorted({i for ids in (*own, *to_all) for i in ids})
+    return bool(set(known) & set(row.because)), known, f"the person was told {', '.join(known) or 'nothing'}"
+
+
 def _key_destroyed(_r: Rehearsal, s: Subject, row: Row, _category: str, day: dt.date) -> Found:
     found = [c for c in s.changes if c.kind == "key_destroyed" and s.policy.zone.day(c.at) == day
              and (row.target is None or c.target == row.target)]  # fmt: skip
@@ -451,7 +494,7 @@ _JUDGES: dict[str, Callable[[Rehearsal, Subject, Row, str, dt.date], Found]] = {
     "commanded": _commanded, "notified": _notified, "not_told": _not_told, "allowed": _judge_step("allowed"),
     "blocked": _judge_step("blocked"), "quarantined": _quarantined, "refused": _judge_step("refused"), "exported": _exported,
     "omitted": _omitted, "declined": _declined, "pending": _pending, "closed": _closed, "affected": _affected,
-    "informed": _judge_log("informed", by=True), "warned": _judge_log("warned", by=True), "logged": _judge_log("logged", by=False),
+    "informed": _informed, "warned": _judge_log("warned", by=True), "logged": _judge_log("logged", by=False),
     "key_destroyed": _key_destroyed, "unchanged": _unchanged,
 }  # fmt: skip
 

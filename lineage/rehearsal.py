@@ -102,7 +102,7 @@ class Rehearsal:
         wrong: dict[int, str] = {}
         todo: dict[dt.date, list[Row]] = {}
         for row in self.scenario.rows:
-            for day in {row.at, *((row.until, row.until + ONE) if row.until else ())}:
+            for day in {row.at, *((row.until, row.until + ONE) if row.until else ()), *filter(None, (row.acknowledged,))}:
                 todo.setdefault(day, []).append(row)
         steps = list(self.scenario.steps)
         day = min([*todo, *(s.at.date() for s in steps)])
