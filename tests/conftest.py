@@ -1,8 +1,10 @@
-"""What all tests share: the word on what may be skipped."""
+"""What all tests share: the word on what may be skipped, and the servers."""
 
 import os
 
 import pytest
+
+pytest_plugins = ("servers.fixtures",)
 
 
 @pytest.fixture(scope="session")
