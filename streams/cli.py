@@ -18,7 +18,7 @@ import click
 
 from lineage.errors import LineageError
 from schemas.errors import SchemaError
-from streams import cli_act, cli_check, cli_look, cli_policy, cli_test
+from streams import cli_act, cli_check, cli_look, cli_policy, cli_schemas, cli_test
 
 WRONG = 2
 _INTERRUPTED = 130
@@ -88,7 +88,14 @@ def cli() -> None:
     """
 
 
-for _command in (*cli_act.COMMANDS, *cli_check.COMMANDS, *cli_look.COMMANDS, *cli_policy.COMMANDS, *cli_test.COMMANDS):
+for _command in (
+    *cli_act.COMMANDS,
+    *cli_check.COMMANDS,
+    *cli_look.COMMANDS,
+    *cli_policy.COMMANDS,
+    *cli_schemas.COMMANDS,
+    *cli_test.COMMANDS,
+):
     cli.add_command(_command)
 
 

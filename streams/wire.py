@@ -66,6 +66,13 @@ def event_key(controller: str, identifiers: Mapping[str, str | None]) -> bytes |
     return None
 
 
+def identifiers_of(kind: schemas.EventType, record: Mapping[str, Any]) -> dict[str, str]:
+    """Give the identifiers in an event's record, by kind: those of the person, and the cookie or account beside them."""
+    found = {kind: value for kind, value in record["person"].items() if value}
+    fields = ((field["name"], field["identifier"]) for field in kind.schema["fields"] if "identifier" in field)
+    return found | {identifier: record[name] for name, identifier in fields if record[name]}
+
+
 def headers(id_: str, source: str, type_: str, time_ms: int) -> list[tuple[str, bytes]]:
     """Give the CloudEvents headers of a Kafka record; `time_ms` is milliseconds since the epoch."""
     time = (_EPOCH + dt.timedelta(milliseconds=time_ms)).isoformat(timespec="milliseconds")
