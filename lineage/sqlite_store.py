@@ -158,9 +158,12 @@ class SQLiteStore:
         sql = "SELECT id, body, seq, previous, hash FROM certificate WHERE seq > ? ORDER BY seq LIMIT ?"
         return [certificate_line(*r) for r in self._file.rows(sql, (since, limit))]
 
-    def dead_letters(self, limit: int = 1000) -> Sequence[DeadLetter]:
-        """List dead letters, by topic, partition and offset."""
-        rows = self._file.rows("SELECT * FROM dead_letter ORDER BY topic, partition, offset LIMIT ?", (limit,))
+    def dead_letters(self, limit: int = 1000, after: tuple[str, int, int] = ("", -1, -1)) -> Sequence[DeadLetter]:
+        """List dead letters after a place, by topic, partition and offset."""
+        rows = self._file.rows(
+            "SELECT * FROM dead_letter WHERE (topic, partition, offset) > (?, ?, ?) ORDER BY topic, partition, offset LIMIT ?",
+            (*after, limit),
+        )
         return [DeadLetter._make(r) for r in rows]
 
     def positions(self, topic: str) -> Mapping[int, int]:

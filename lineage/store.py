@@ -262,8 +262,8 @@ class GraphStore(Protocol):
     def certificates(self, since: int = 0, limit: int = 1000) -> Sequence[AuditRow]:
         """Certificates with seq > `since`, in order, as lines of their chain."""
 
-    def dead_letters(self, limit: int = 1000) -> Sequence[DeadLetter]:
-        """Give the dead letters, oldest first."""
+    def dead_letters(self, limit: int = 1000, after: tuple[str, int, int] = ("", -1, -1)) -> Sequence[DeadLetter]:
+        """Give the dead letters after a place (topic, partition, offset), in the order of their places."""
 
     def positions(self, topic: str) -> Mapping[int, int]:
         """Partition -> offset of the next record to read."""

@@ -27,10 +27,11 @@ import schemas
 from lineage.errors import BadCall, LineageError, NotFound
 from lineage.guards import Question
 from lineage.rights import ARTICLE
-from lineage.rights import Request as RightsRequest
 from streams import views
 from streams.app import Agents
+from streams.asking import names, rights_request, text
 from streams.desk import Desk
+from streams.intake_kafka import KafkaIntake
 from streams.journal import Intake
 from streams.metrics import exposition
 from streams.openapi import document
@@ -112,26 +113,6 @@ def _identifier(body: Mapping[str, Any]) -> tuple[str, str]:
     return given["kind"], given["value"]
 
 
-def _names(body: Mapping[str, Any], field: str) -> tuple[str, ...]:
-    value = body.get(field)
-    if value is None:
-        return ()
-    if isinstance(value, str):
-        return (value,)
-    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-        msg = f"{field} must be a name or a list of names"
-        raise BadCall(msg)
-    return tuple(value)
-
-
-def _text(body: Mapping[str, Any], field: str) -> str:
-    value = body[field]
-    if not isinstance(value, str) or not value:
-        msg = f"{field} must be a string that is not empty"
-        raise BadCall(msg)
-    return value
-
-
 def _whole(given: Mapping[str, Any], field: str, default: int, most: int) -> int:
     """Read a whole number from a body or an address."""
     value = given.get(field)
@@ -154,13 +135,13 @@ def _question(body: Mapping[str, Any]) -> Question:
     if fields["gate"] not in GATES:
         msg = f"gate must be one of {', '.join(GATES)}"
         raise BadCall(msg)
-    return Question(**fields, categories=_names(body, "categories"))
+    return Question(**fields, categories=names(body, "categories"))
 
 
 class Api:
     """The handlers, over the shared parts."""
 
-    def __init__(self, engine: Engine, desk: Desk, intake: Intake, agents: Agents, outbox: Outbox) -> None:
+    def __init__(self, engine: Engine, desk: Desk, intake: Intake | KafkaIntake, agents: Agents, outbox: Outbox) -> None:
         """Take the shared parts."""
         self._engine, self._desk, self._intake, self._agents, self._outbox = engine, desk, intake, agents, outbox
         self._pipeline, self._store = engine.pipeline, engine.store
@@ -195,8 +176,8 @@ class Api:
                     bad.append({"index": n, "reason": str(error), "field": getattr(error, "field", None)})
         if len(values) > _EVENTS_MAX:
             return problem(413, "too many", f"at most {_EVENTS_MAX} events a call: send smaller batches")
-        offsets = await self._intake.take(values) if values else range(0)
-        found: dict[str, Any] = {"taken": len(values), "first": offsets.start if values else None, "bad": bad}
+        offsets = await self._intake.take(values) if values else None
+        found: dict[str, Any] = {"taken": len(values), "first": offsets.start if offsets else None, "bad": bad}
         if bad and not values:
             return problem(400, "no event of these is valid", bad[0]["reason"], **found)
         return reply(found, 207 if bad else 202)
@@ -206,25 +187,19 @@ class Api:
     async def requests(self, request: Request) -> Response:
         """File a rights request: what is decided at once stands in the answer, the rest follows in the case."""
         body = await _object(request, "controller", "right", "identifier")
-        right = _text(body, "right")
+        right = text(body, "right")
         if right not in ARTICLE:
             msg = f"right must be one of {', '.join(ARTICLE)}"
             raise BadCall(msg)
-        case = _text(body, "case") if "case" in body else str(uuid.uuid4())
+        case = text(body, "case") if "case" in body else str(uuid.uuid4())
         if not _CASE.fullmatch(case):
             msg = "case must be 1 to 64 letters, digits, dots, dashes or underscores"
             raise BadCall(msg)
         if await self._desk.do(lambda: self._store.case(case)) is not None:
             # The same request again, because its answer was lost: it is filed once.
             return reply(await self._case(case))
-        now = int(time.time())
-        known = ("via", "channel", "ground", "by")
-        filed = RightsRequest(
-            case, now, right, scope=_names(body, "scope"), of=_names(body, "of"), correct=_names(body, "correct"),
-            remove=_names(body, "remove"), contested=bool(body.get("contested")), proven=body.get("identity") != "unproven",
-            **{k: _text(body, k) for k in known if body.get(k)},  # type: ignore[arg-type]
-        )  # fmt: skip
-        identifier, controller = _identifier(body), _text(body, "controller")
+        filed = rights_request(case, int(time.time()), body)
+        identifier, controller = _identifier(body), text(body, "controller")
         # Events that were acknowledged before the request are in the graph before it is decided. Where they take
         # long, the request is not kept waiting: what comes after it is treated as late.
         await self._intake.caught_up(_CAUGHT_UP_SECONDS_MAX)
@@ -254,7 +229,7 @@ class Api:
     async def decisions(self, request: Request) -> Response:
         """Take a decision of a person at the controller about a case."""
         body = await _object(request, "question")
-        case, question = request.path_params["case"], _text(body, "question")
+        case, question = request.path_params["case"], text(body, "question")
         if question not in DECISIONS:
             msg = f"question must be one of {', '.join(DECISIONS)}"
             raise BadCall(msg)
@@ -279,19 +254,19 @@ class Api:
     async def lineage(self, request: Request) -> Response:
         """Tell what is held of a person: where, for what, since when, until when, and who got it."""
         body = await _object(request, "controller", "identifier")
-        identifier, controller = _identifier(body), _text(body, "controller")
+        identifier, controller = _identifier(body), text(body, "controller")
         return reply(await self._desk.do(lambda: views.lineage_of(self._pipeline, controller, identifier, int(time.time()))))
 
     async def plan(self, request: Request) -> Response:
         """Tell what a request would do on a day, without doing it."""
         body = await _object(request, "controller", "identifier", "right")
         identifier = _identifier(body)
-        controller, right = _text(body, "controller"), _text(body, "right")
-        more = {k: _text(body, k) for k in ("via", "channel", "ground") if body.get(k)}
+        controller, right = text(body, "controller"), text(body, "right")
+        more = {k: text(body, k) for k in ("via", "channel", "ground") if body.get(k)}
         at = _whole(body, "at", int(time.time()), _SECOND_MAX)
         found = await self._desk.do(
-            lambda: views.plan(self._pipeline, controller, identifier, right, at, scope=_names(body, "scope"),
-                               of=_names(body, "of"), **more),
+            lambda: views.plan(self._pipeline, controller, identifier, right, at, scope=names(body, "scope"),
+                               of=names(body, "of"), **more),
         )  # fmt: skip
         return reply(found)
 
@@ -299,7 +274,7 @@ class Api:
         """Answer a service that asks first; the answer is in the audit log when this answers."""
         body = await _object(request, "controller", "identifier", "gate")
         identifier = _identifier(body)
-        controller, question = _text(body, "controller"), _question(body)
+        controller, question = text(body, "controller"), _question(body)
         found = await self._desk.do(lambda: self._pipeline.ask(controller, identifier, question, int(time.time())))
         return reply({"allowed": found.allowed, "because": found.reasons})
 
@@ -333,7 +308,7 @@ class Api:
         if data is not None and not isinstance(data, dict):
             msg = "data must be an object of categories and their values"
             raise BadCall(msg)
-        command, outcome = _text(body, "command"), _text(body, "outcome")
+        command, outcome = text(body, "command"), text(body, "outcome")
         work = lambda: self._pipeline.receipt(command, outcome, int(time.time()), data)  # noqa: E731
         await self._agents.ask("receipts", work)
         return reply({"taken": True}, 202)

@@ -5,6 +5,7 @@ Every client of the cluster is made from here, so TLS and SASL are told once.
 
 from __future__ import annotations
 
+import logging
 import ssl
 from typing import Any
 
@@ -18,6 +19,21 @@ def told(settings: Settings) -> Kafka:
         msg = "LINEAGE_KAFKA is not set: name the cluster's Kafka as host:port (`lineage dev` starts one to try)"
         raise BadCall(msg)
     return settings.kafka
+
+
+class Expected(logging.Filter):
+    """Lets pass what an operator must see, and not what is normal when a group is made for the first time."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether a line is shown."""
+        text = record.getMessage()
+        return "GroupCoordinatorNotAvailable" not in text and not text.startswith("Marking the coordinator dead")
+
+
+def quiet_clients() -> None:
+    """Keep the clients' own remarks out of the log; what stops the work is said by whoever it stops."""
+    logging.getLogger("aiokafka.consumer.group_coordinator").addFilter(Expected())
+    logging.getLogger("kafka").setLevel(logging.ERROR)
 
 
 def for_aiokafka(kafka: Kafka) -> dict[str, Any]:

@@ -65,6 +65,7 @@ class Settings:
     neo4j: Neo4j | None = None
     registry: str | None = None
     secrets_file: Path | None = None
+    worker_port: int | None = None
 
     @property
     def secrets(self) -> Path:
@@ -164,8 +165,8 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
     LINEAGE_FLUSH_MS, LINEAGE_JOURNAL_EVENTS, LINEAGE_TICK_SECONDS, LINEAGE_STORE_PAGES, LINEAGE_WARN_ATTEMPTS; of a cluster
     LINEAGE_KAFKA (host:port, …), LINEAGE_KAFKA_SECURITY, _MECHANISM, _USER, _PASSWORD, _CA, _CERTIFICATE, _KEY, _GROUP,
     _PARTITIONS, _REPLICAS, LINEAGE_TOPICS (their prefix), LINEAGE_LINGER_MS, LINEAGE_NEO4J (bolt://host:port),
-    LINEAGE_NEO4J_USER, LINEAGE_NEO4J_PASSWORD, LINEAGE_REGISTRY (a URL), LINEAGE_SECRETS. A password may be in the file that
-    LINEAGE_KAFKA_PASSWORD_FILE or LINEAGE_NEO4J_PASSWORD_FILE names.
+    LINEAGE_NEO4J_USER, LINEAGE_NEO4J_PASSWORD, LINEAGE_REGISTRY (a URL), LINEAGE_SECRETS, LINEAGE_WORKER_PORT. A password may
+    be in the file that LINEAGE_KAFKA_PASSWORD_FILE or LINEAGE_NEO4J_PASSWORD_FILE names.
     """
     env = os.environ if env is None else env
     pages = _number(env, "LINEAGE_STORE_PAGES", 0)
@@ -186,4 +187,5 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         neo4j=_neo4j(env),
         registry=env.get("LINEAGE_REGISTRY") or None,
         secrets_file=_path(env, "LINEAGE_SECRETS"),
+        worker_port=_number(env, "LINEAGE_WORKER_PORT", 0) or None,
     )

@@ -13,6 +13,7 @@ from lineage.policy import Policy
 from streams.taking import STREAMS
 
 DAY_MS = 86_400_000
+_HOUR_MS = 3_600_000
 _EVENT_DAYS = 7
 """So long events stay on their topic: enough to read them again after a bad week, no archive of personal data."""
 _COMMAND_DAYS = 30
@@ -71,15 +72,29 @@ class Topics:
     def all(self, policies: Iterable[Policy], partitions: int) -> tuple[Topic, ...]:
         """List every topic; events, requests and receipts get so many partitions, as many workers can share them."""
         found = [Topic(name, partitions, _kept(_EVENT_DAYS)) for name in self.events]
-        found += [Topic(name, partitions, _kept(_COMMAND_DAYS)) for name in (self.requests, self.receipts)]
+        found += [Topic(name, partitions, _kept(_COMMAND_DAYS) | _DATED) for name in (self.requests, self.receipts)]
         found += [Topic(name, 1, _kept(_ALERT_DAYS)) for name in (self.dead_letters, self.alerts)]
         for policy in policies:
             found += [
-                Topic(self.commands(policy.id, target), 1, _kept(_COMMAND_DAYS))
-                for target in sorted({*policy.systems, *policy.recipients})
+                Topic(self.commands(policy.id, target), 1, _COMPACTED) for target in sorted({*policy.systems, *policy.recipients})
             ]
         return tuple(found)
 
 
-def _kept(days: int) -> Mapping[str, str]:
+_COMPACTED = {
+    "cleanup.policy": "compact,delete",
+    "retention.ms": str(_COMMAND_DAYS * DAY_MS),
+    "segment.ms": str(_HOUR_MS),
+    "max.compaction.lag.ms": str(_HOUR_MS),
+    "delete.retention.ms": str(_HOUR_MS),
+    "min.cleanable.dirty.ratio": "0.01",
+}
+"""An answered command is replaced by nothing: the broker drops its bytes within hours."""
+
+
+_DATED = {"message.timestamp.type": "LogAppendTime"}
+"""A request was received, and a deadline runs (GDPR art. 12(3)), when the broker says so, not when the sender does."""
+
+
+def _kept(days: int) -> dict[str, str]:
     return {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS)}

@@ -5,17 +5,18 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from lineage import policy_file
 from lineage.errors import BadCall, NotFound, PolicyError, StoreInUse
+from lineage.landing import Landing, landings_of
 from lineage.pipeline import Pipeline
 from lineage.policy import Policy
 from lineage.sqlite_store import SQLiteStore
-from lineage.store import GraphStore
+from lineage.store import GraphStore, Shape
 from streams import secrets, settings
 from streams.cli_open import Remote
 from streams.settings import Neo4j, Settings
@@ -57,13 +58,11 @@ class Engine:
 
 def engine(told: Settings, *, readonly: bool = False) -> Engine:
     """Open everything; raise what is wrong with a policy, the settings, the secrets or the file."""
-    names = policy_file.controllers(told.policies)
-    per = told.per_controller()
-    policies = {c: _policy(told, c, per.get(c)) for c in names}
+    policies = load_policies(told)
     told.data.mkdir(parents=True, exist_ok=True)
     store = _store(told, policies, readonly=readonly)
     try:
-        kept = secrets.load(told.secrets, names, os.urandom, told.token)
+        kept = secrets.load(told.secrets, policies, os.urandom, told.token)
         pipeline = Pipeline(store, policies, kept.ring(), os.urandom)
         if not readonly:
             for policy in policies.values():
@@ -72,6 +71,12 @@ def engine(told: Settings, *, readonly: bool = False) -> Engine:
         store.close()
         raise
     return Engine(told, store, pipeline, kept.token, kept.fresh)
+
+
+def load_policies(told: Settings) -> dict[str, Policy]:
+    """Read the policies of all controllers, with what the settings say; raise what is wrong with one."""
+    per = told.per_controller()
+    return {c: _policy(told, c, per.get(c)) for c in policy_file.controllers(told.policies)}
 
 
 def _store(told: Settings, policies: Mapping[str, Policy], *, readonly: bool) -> GraphStore:
@@ -85,10 +90,12 @@ def _store(told: Settings, policies: Mapping[str, Policy], *, readonly: bool) ->
 
 
 def _neo4j(told: Neo4j, policies: Mapping[str, Policy]) -> GraphStore:
-    from lineage.landing import landings  # noqa: PLC0415 - the driver takes its time to load, and only a cluster needs it
     from lineage.neo4j_store import Neo4jStore  # noqa: PLC0415
 
-    return Neo4jStore.open(told.uri, told.user, told.password, landings=lambda shape: landings(policies[shape.controller], shape))
+    def landings(shape: Shape) -> Iterable[Landing]:
+        return landings_of(policies.get(shape.controller), shape)
+
+    return Neo4jStore.open(told.uri, told.user, told.password, landings=landings)
 
 
 def _policy(told: Settings, controller: str, given: Mapping[str, Any] | None) -> Policy:

@@ -311,6 +311,8 @@ class GraphStoreContract(ABC):
         store.write(Batch(dead_letters=[letters[0]._replace(reason="again")]))
         assert list(store.dead_letters()) == sorted(letters)
         assert list(store.dead_letters(limit=1)) == [letters[1]]
+        assert list(store.dead_letters(after=("orders", 0, 1))) == [letters[0]]
+        assert list(store.dead_letters(after=("orders", 1, -1))) == []
         assert self.raw(place, "dead_letters") == sorted(letters)
 
     def test_observers_of_shapes_come_page_by_page(self, store: GraphStore) -> None:
