@@ -16,6 +16,7 @@ import orjson
 
 import schemas
 from lineage import fold
+from lineage.answers import Answers, States
 from lineage.effects import Effects, effects
 from lineage.errors import BadCall, BadEvent, Conflict, NotFound, Undecodable
 from lineage.facts import LATE, Rows, Shapes, Writer, seal_row
@@ -83,6 +84,7 @@ class Pipeline:
         self._known: dict[Key, bool] = {}
         self._linked: dict[tuple[Key, Key, str, int], int] = {}
         self._subjects: dict[Key, tuple[Subject, list[fold.Entry]]] = {}
+        self.answers, self._states = Answers(store), States(store)
 
     # -- events ------------------------------------------------------------------------------------------------
 
@@ -440,17 +442,21 @@ class Pipeline:
         return [e for e in facts.entries if e.kind == "export" and e.id.removesuffix("-export") in own]
 
     def ask(self, controller: str, identifier: tuple[str, str], question: Question, now: int, *, log: bool = True) -> Answer:
-        """Answer a service that asks first, and write the answer into the audit log."""
-        key = self.current(controller, *identifier)
-        subject = self.look((key,), controller, now)
+        """Answer a service that asks first. The answer is in the audit log soon, and for certain after `answers.flush()`."""
+        name, policy, stamp = (controller, *identifier), self.policies.get(controller), self._states.stamp
+        found = self._states.fresh(name, policy, now)
+        if found is None:
+            key = self.current(controller, *identifier)
+            policy, facts = self.policies[controller], self.store.facts((key,))
+            subject = self._states.same(name, policy, key, facts, now)
+            subject = subject or self._fold(facts.keys, self._told(facts), controller, now)
+            self._states.keep(name, stamp, key, facts, subject)
+            found = key, subject
+        key, subject = found
         answer = ask(subject, question)
         if log:
-            policy = self.policies[controller]
-            extra = [g.id for g in policy.guards if g.on == "log"]
-            body = {"about": f"ask:{question.gate}", "allowed": answer.allowed, "reasons": [*answer.reasons, *extra]}
-            line = AuditRow(f"ask-{key}-{question.gate}-{now}-{hash(question) & 0xFFFFFFFF:x}", now, controller, "logged",
-                            orjson.dumps(body).decode())  # fmt: skip
-            self.store.write(Batch(audit=[line]))
+            extra = tuple(g.id for g in subject.policy.guards if g.on == "log")
+            self.answers.add(key, controller, question, answer, extra, now)
         return answer
 
     # -- the fold ----------------------------------------------------------------------------------------------
@@ -510,6 +516,7 @@ class Pipeline:
             self.writer.forget()
             self.keys.clear()
             self._subjects.pop(facts.keys[0], None)
+            self._states.clear()
             for key in facts.keys:
                 self._known.pop(key, None)
         self._write(batch)

@@ -245,6 +245,7 @@ class Rehearsal:
         asked: dict[str, Any] = {k: _names(v) if k == "categories" else v for k, v in f.items()}
         question = Question(step.what, **asked)
         answer = self.pipeline.ask(step.controller, self.bearer(step.person), question, self.clock)
+        self.pipeline.answers.flush()
         self.played.answers[step.name] = answer
 
     def _receipt(self, step: Step) -> None:

@@ -46,6 +46,7 @@ class SQLiteStore:
     def __init__(self, file: SQLiteFile) -> None:
         """Use an open file; `open` is the usual way."""
         self._file = file
+        self._stamp = 0
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, readonly: bool = False, pages_max: int | None = None) -> Self:
@@ -61,9 +62,17 @@ class SQLiteStore:
         """Say no: the file has one writer."""
         return False
 
+    @property
+    def stamp(self) -> int | None:
+        """Give a number that changes whenever facts are written; None where another process may write them."""
+        return None if self._file.readonly else self._stamp
+
     def write(self, batch: Batch) -> int:
         """Write everything in one durable transaction and return the number of rows of facts touched."""
         with self._file.transaction() as db:
+            if any((batch.observations, batch.identifiers, batch.links, batch.entries, batch.tombstones,
+                    batch.forget_observations, batch.forget_identifiers, batch.forget_entries)):  # fmt: skip
+                self._stamp += 1
             return write_batch(db, batch)
 
     def shapes(self) -> Sequence[Shape]:

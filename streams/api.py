@@ -37,6 +37,7 @@ from streams.metrics import exposition
 from streams.openapi import document
 from streams.outbox import Outbox
 from streams.problems import answer, problem
+from streams.settling import Settling
 from streams.wiring import Engine
 
 AVRO = "application/vnd.lineage.avro"
@@ -145,6 +146,7 @@ class Api:
         """Take the shared parts."""
         self._engine, self._desk, self._intake, self._agents, self._outbox = engine, desk, intake, agents, outbox
         self._pipeline, self._store = engine.pipeline, engine.store
+        self._answers = Settling(desk, engine.pipeline.answers.flush)
 
     def close(self) -> None:
         """Take no more events, and let go of the targets that wait for commands."""
@@ -276,6 +278,7 @@ class Api:
         identifier = _identifier(body)
         controller, question = text(body, "controller"), _question(body)
         found = await self._desk.do(lambda: self._pipeline.ask(controller, identifier, question, int(time.time())))
+        await self._answers.settled()
         return reply({"allowed": found.allowed, "because": found.reasons})
 
     async def audit(self, request: Request) -> Response:

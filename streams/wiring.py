@@ -52,8 +52,11 @@ class Engine:
         return self.store
 
     def close(self) -> None:
-        """Close the store."""
-        self.store.close()
+        """Write the answers that wait, and close the store."""
+        try:
+            self.pipeline.answers.flush()
+        finally:
+            self.store.close()
 
 
 def engine(told: Settings, *, readonly: bool = False) -> Engine:
