@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from lineage.calendar import Duration
 from lineage.events import kinds_of
 from lineage.facts import Shapes
+from lineage.landing import landings
 from lineage.policy import Clock, Policy
 from lineage.tagging import Tagged
 
@@ -65,15 +66,7 @@ class Reactions:
         kinds = kinds_of(policy, shape.type, fields.get("channel"), fields.get("network"))
         by_term = policy.by_term()
         categories = {by_term[t] for t in body.terms if t in by_term}
-        edges = 0
-        for activity in policy.activities.values():
-            if any(k.base in activity.events for k in kinds):
-                held = categories & set(activity.categories)
-                edges += len(activity.systems) * bool(held)
-                for name in activity.recipients:
-                    recipient = policy.recipients[name]
-                    reached = not recipient.reached_by or shape.type in recipient.reached_by
-                    edges += reached and bool(held)
+        edges = sum(landing.edges for landing in landings(policy, shape.type, body))
         objects = fields.get("objects_to_marketing") is True and policy.soft_opt_in is not None
         required = {c.id for c in policy.categories.values() if c.required}
         lacking = any(g.on == "required" and g.event == shape.type and required - categories for g in policy.guards)

@@ -1,0 +1,442 @@
+"""Write a batch in a transaction of Neo4j: what arrives are the facts of many events, what leaves are nodes and edges.
+
+Several workers write at once, and Neo4j locks what is written, not what is read. So the order is always the same:
+
+1. the positions, and nothing more if the batch has been written before;
+2. every key that the batch touches, smallest first: its version goes up, which locks it until the end. Where it was not
+   what the batch was worked out from, or a key has a tombstone that was not heeded, all is undone (`Conflict`);
+3. the shapes, under one lock, with what the policy says of them;
+4. the facts, in statements of many rows each. An edge is never merged: that would lock the shape at its other end, which
+   all workers share. Keys that were made just now can have no edges, so theirs need not be looked for;
+5. the ends of the two chains, last, since everybody waits for them;
+6. what is forgotten, and keys that were made only to be locked.
+
+What exists already stays as it is: the functions can run again at any time.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, LiteralString
+
+from lineage.digest import GENESIS, extend_chain
+from lineage.errors import Conflict, IdentifierCollision
+from lineage.landing import Landing
+from lineage.neo4j_server import Transaction, ask, number
+from lineage.neo4j_types import draw_shapes
+from lineage.store import AuditRow, Batch, Key, Shape
+
+Rows = list[list[Any]]
+
+LINKS: dict[str, LiteralString] = {"same": "SAME_PERSON", "device": "USES_DEVICE"}
+"""The relationship that each kind of link is."""
+_DEVICE = "cookie"
+
+
+@dataclass(slots=True)
+class Work:
+    """A batch made ready: sorted, without repetitions, as rows for statements."""
+
+    batch: Batch
+    landings: dict[int, tuple[Landing, ...]]
+    keys: list[list[Key | int]] = field(default_factory=list)
+    """[key, version that was seen or -1], smallest first."""
+    wanted: set[Key] = field(default_factory=set)
+    """Keys that something hangs on: these stay if they are made now."""
+    guarded: list[Key] = field(default_factory=list)
+    """Keys under which nothing may be written unless their tombstone was heeded."""
+    observations: dict[int, Rows] = field(default_factory=dict)
+    """Shape -> [key, at, matter, about, evidence]."""
+    links: dict[str, Rows] = field(default_factory=dict)
+    """Kind -> [a, b, shape, at]."""
+
+
+def prepare(batch: Batch, landings: Callable[[Shape], Iterable[Landing]]) -> Work:
+    """Make a batch ready, outside the transaction, which may run more than once."""
+    work = Work(batch, {s.id: tuple(landings(s)) for s in batch.shapes})
+    seen_first: dict[tuple[int, ...], int] = {}
+    for key, at, shape, matter, about, evidence in batch.observations:
+        name = (shape, key, at, matter, about)
+        if evidence < seen_first.get(name, evidence + 1):
+            seen_first[name] = evidence
+    for (shape, key, at, matter, about), evidence in sorted(seen_first.items()):
+        work.observations.setdefault(shape, []).append([key, at, matter, about, evidence])
+    first: dict[tuple[str, Key, Key, int], int] = {}
+    for a, b, kind, shape, at in batch.links:
+        first[kind, a, b, shape] = min(at, first.get((kind, a, b, shape), at))
+    for (kind, a, b, shape), at in sorted(first.items()):
+        work.links.setdefault(kind, []).append([a, b, shape, at])
+    guarded = {o.key for o in batch.observations} | {i.key for i in batch.identifiers}
+    guarded.update(key for link in batch.links for key in link[:2])
+    work.guarded = sorted(guarded)
+    work.wanted = guarded | {e.key for e in batch.entries} | batch.due.keys()
+    work.wanted |= {k for k, at in batch.due_exact.items() if at is not None} | {k for k, on in batch.watched.items() if on}
+    others = {*batch.due_exact, *batch.watched, *batch.forget_identifiers, *(o.key for o in batch.forget_observations)}
+    others.update(row.key for rows in (batch.cases, batch.commands, batch.tombstones) for row in rows)
+    work.keys = [[k, batch.seen.get(k, -1)] for k in sorted(work.wanted | others | batch.seen.keys())]
+    return work
+
+
+async def write_work(tx: Transaction, work: Work) -> int:
+    """Write a batch and return how many rows of facts it inserted, changed or removed.
+
+    Raises `Conflict` and `IdentifierCollision`, which undo it.
+    """
+    batch = work.batch
+    if batch.positions and not await _move_on(tx, batch):
+        return 0
+    made = await _lock(tx, work)
+    touched = await _write_shapes(tx, work)
+    touched += await _write_identifiers(tx, batch, made)
+    touched += await _write_observations(tx, work, made)
+    touched += await _write_links(tx, work)
+    touched += await _write_data_subjects(tx, batch)
+    touched += await _write_cascades(tx, batch)
+    touched += await _write_chains(tx, batch)
+    touched += await _forget(tx, batch)
+    unwanted = sorted(made - work.wanted)
+    if unwanted:
+        await ask(tx, "UNWIND $keys AS key MATCH (k:Key {key: key}) DETACH DELETE k", keys=unwanted)
+    return touched
+
+
+_POSITIONS: LiteralString = (
+    "UNWIND $rows AS r MERGE (p:Position {topic: r[0], partition: r[1]})"
+    " ON CREATE SET p.offset = -1 SET p.locks = coalesce(p.locks, 0) + 1 RETURN r[0], r[1], p.offset"
+)
+_MOVE: LiteralString = "UNWIND $rows AS r MATCH (p:Position {topic: r[0], partition: r[1]}) SET p.offset = r[2]"
+
+
+async def _move_on(tx: Transaction, batch: Batch) -> bool:
+    """Lock the positions and move them; say no if everything up to them has been written before."""
+    wanted: dict[tuple[str, int], int] = {}
+    for topic, partition, offset in batch.positions:
+        wanted[topic, partition] = max(offset, wanted.get((topic, partition), offset))
+    rows = [[topic, partition, offset] for (topic, partition), offset in sorted(wanted.items())]
+    stored = {(t, p): offset for t, p, offset in await ask(tx, _POSITIONS, rows=rows)}
+    ahead = [r for r in rows if r[2] > stored[r[0], r[1]]]
+    if ahead:
+        await ask(tx, _MOVE, rows=ahead)
+    return bool(ahead)
+
+
+_LOCK: LiteralString = (
+    "UNWIND $rows AS r MERGE (k:Key {key: r[0]})"
+    " ON CREATE SET k.version = $first ON MATCH SET k.version = k.version + 1"
+    " WITH r, CASE WHEN k.version = $first THEN 0 ELSE k.version - 1 END AS before"
+    " RETURN collect(CASE WHEN before = 0 THEN r[0] END), count(CASE WHEN r[1] >= 0 AND r[1] <> before THEN 1 END)"
+)
+_STONES: LiteralString = "UNWIND $keys AS key MATCH (t:Tombstone {key: key}) RETURN t.key, t.at"
+
+
+async def _lock(tx: Transaction, work: Work) -> set[Key]:
+    """Lock all keys, compare what the batch was worked out from, and give the keys that were not there.
+
+    A key's first version is a time in milliseconds and 20 random bits, so that one that is deleted and made again is
+    never taken for the one that was seen.
+    """
+    if not work.keys:
+        return set()
+    first = (time.time_ns() // 1_000_000 << 20) | secrets.randbits(20)
+    [[made, stale]] = await ask(tx, _LOCK, rows=work.keys, first=first)
+    if stale:
+        msg = "another worker has changed the facts"
+        raise Conflict(msg)
+    if work.guarded:
+        heeded = work.batch.heeded
+        if any(heeded.get(key) != at for key, at in await ask(tx, _STONES, keys=work.guarded)):
+            msg = "another worker has erased an identifier"
+            raise Conflict(msg)
+    return set(made)
+
+
+_SHAPES: LiteralString = (
+    "UNWIND $rows AS r MERGE (s:Shape {id: r[0]})"
+    " ON CREATE SET s.controller = r[1], s.type = r[2], s.body = r[3], s.fresh = true"
+    " WITH r, s, s.fresh IS NOT NULL AS fresh REMOVE s.fresh RETURN r[0], s.controller, s.type, s.body, fresh"
+)
+
+
+async def _write_shapes(tx: Transaction, work: Work) -> int:
+    rows = sorted({tuple(s) for s in work.batch.shapes})
+    if not rows:
+        return 0
+    await lock_types(tx)
+    found = await ask(tx, _SHAPES, rows=[list(r) for r in rows])
+    if {tuple(r[:4]) for r in found} != set(rows) or len(found) != len(rows):
+        msg = "a shape's number stands for another shape already"
+        raise ValueError(msg)
+    fresh = [Shape(*r[:4]) for r in found if r[4]]
+    await draw_shapes(tx, {s: work.landings[s.id] for s in fresh})
+    return len(fresh)
+
+
+async def lock_types(tx: Transaction) -> None:
+    """Wait for all others that write shapes, or what the policies say of them."""
+    await ask(tx, "MERGE (h:ChainHead {name: 'types'}) SET h.locks = coalesce(h.locks, 0) + 1")
+
+
+_CHECKS: LiteralString = "UNWIND $keys AS key MATCH (k:Key {key: key}) WHERE k:Identifier RETURN collect([k.key, k.check])"
+_PERSONS: LiteralString = (
+    "UNWIND $rows AS r MATCH (k:Key {key: r[0]}) SET k:Identifier:DataSubject,"
+    " k.check = r[1], k.controller = r[2], k.kind = r[3], k.sealed = r[4]"
+)
+_DEVICES: LiteralString = (
+    "UNWIND $rows AS r MATCH (k:Key {key: r[0]}) SET k:Identifier:Device,"
+    " k.check = r[1], k.controller = r[2], k.kind = r[3], k.sealed = r[4]"
+)
+
+
+async def _write_identifiers(tx: Transaction, batch: Batch, made: set[Key]) -> int:
+    rows: dict[Key, list[Any]] = {}
+    checks: dict[Key, int] = {}
+    for i in batch.identifiers:
+        rows.setdefault(i.key, list(i))
+    there = [k for k in sorted(rows) if k not in made]
+    if there:
+        checks = dict((await ask(tx, _CHECKS, keys=there))[0][0])
+    if any(i.check != checks.get(i.key, rows[i.key][1]) for i in batch.identifiers):
+        msg = "two identifiers share a key; rotate the controller's hash key"
+        raise IdentifierCollision(msg)
+    new = [row for key, row in sorted(rows.items()) if key not in checks]
+    for statement, part in (
+        (_PERSONS, [r for r in new if r[3] != _DEVICE]),
+        (_DEVICES, [r for r in new if r[3] == _DEVICE]),
+    ):
+        if part:
+            await ask(tx, statement, rows=part)
+    return len(new)
+
+
+_OBSERVE: LiteralString = (
+    "UNWIND $groups AS g MATCH (s:Shape {id: g[0]}) UNWIND g[1] AS r MATCH (k:Key {key: r[0]})"
+    " CREATE (k)-[:OBSERVED {at: r[1], matter: r[2], about: r[3], evidence: r[4]}]->(s)"
+    " RETURN count(*) AS found, count(*) AS changed"
+)
+_OBSERVE_AGAIN: LiteralString = (
+    "UNWIND $groups AS g MATCH (s:Shape {id: g[0]}) UNWIND g[1] AS r MATCH (k:Key {key: r[0]})"
+    " OPTIONAL MATCH (k)-[o:OBSERVED {at: r[1], matter: r[2], about: r[3]}]->(s)"
+    " WITH s, r, k, o, o IS NULL AS new, coalesce(o.evidence > r[4], false) AS earlier"
+    " FOREACH (_ IN CASE WHEN new THEN [1] ELSE [] END |"
+    "  CREATE (k)-[:OBSERVED {at: r[1], matter: r[2], about: r[3], evidence: r[4]}]->(s))"
+    " FOREACH (_ IN CASE WHEN earlier THEN [1] ELSE [] END | SET o.evidence = r[4])"
+    " RETURN count(*), count(CASE WHEN new OR earlier THEN 1 END)"
+)
+
+
+async def _write_observations(tx: Transaction, work: Work, made: set[Key]) -> int:
+    touched = 0
+    for statement, fresh in ((_OBSERVE, True), (_OBSERVE_AGAIN, False)):
+        parts = {shape: [r for r in rows if (r[0] in made) is fresh] for shape, rows in work.observations.items()}
+        groups = [[shape, rows] for shape, rows in parts.items() if rows]
+        if groups:
+            [[found, changed]] = await ask(tx, statement, groups=groups)
+            if found != sum(map(len, parts.values())):
+                msg = "an observation names a shape that is not there"
+                raise ValueError(msg)
+            touched += changed
+    return touched
+
+
+_SAME: LiteralString = (
+    "UNWIND $rows AS r MATCH (a:Key {key: r[0]}) MATCH (b:Key {key: r[1]})"
+    " OPTIONAL MATCH (a)-[l:SAME_PERSON {shape: r[2]}]->(b)"
+    " WITH r, a, b, l, l IS NULL AS new, coalesce(l.at > r[3], false) AS earlier"
+    " FOREACH (_ IN CASE WHEN new THEN [1] ELSE [] END | CREATE (a)-[:SAME_PERSON {shape: r[2], at: r[3]}]->(b))"
+    " FOREACH (_ IN CASE WHEN earlier THEN [1] ELSE [] END | SET l.at = r[3])"
+    " RETURN count(CASE WHEN new OR earlier THEN 1 END)"
+)
+_DEVICE_USED: LiteralString = (
+    "UNWIND $rows AS r MATCH (a:Key {key: r[0]}) MATCH (b:Key {key: r[1]})"
+    " OPTIONAL MATCH (a)-[l:USES_DEVICE {shape: r[2]}]->(b)"
+    " WITH r, a, b, l, l IS NULL AS new, coalesce(l.at > r[3], false) AS earlier"
+    " FOREACH (_ IN CASE WHEN new THEN [1] ELSE [] END | CREATE (a)-[:USES_DEVICE {shape: r[2], at: r[3]}]->(b))"
+    " FOREACH (_ IN CASE WHEN earlier THEN [1] ELSE [] END | SET l.at = r[3])"
+    " RETURN count(CASE WHEN new OR earlier THEN 1 END)"
+)
+_LINK_STATEMENTS: dict[str, LiteralString] = {"same": _SAME, "device": _DEVICE_USED}
+
+
+async def _write_links(tx: Transaction, work: Work) -> int:
+    return sum([await number(tx, _LINK_STATEMENTS[kind], rows=rows) for kind, rows in work.links.items()])
+
+
+_DUE: LiteralString = (
+    "UNWIND $rows AS r MATCH (k:Key {key: r[0]}) WHERE k.due IS NULL OR k.due > r[1] SET k.due = r[1] RETURN count(*)"
+)
+_DUE_EXACT: LiteralString = (
+    "UNWIND $rows AS r MATCH (k:Key {key: r[0]}) WITH r, k, k.due AS due WHERE (due IS NULL) <> (r[1] IS NULL) OR due <> r[1]"
+    " SET k.due = r[1] RETURN count(*)"
+)
+_WATCH: LiteralString = (
+    "UNWIND $rows AS r MATCH (k:Key {key: r[0]}) WHERE (k.watched IS NULL) <> (r[1] IS NULL) SET k.watched = r[1] RETURN count(*)"
+)
+_ENTRIES_THERE: LiteralString = "UNWIND $ids AS id MATCH (e:Entry {id: id}) RETURN collect(e.id)"
+_ENTRY: LiteralString = (
+    "UNWIND $rows AS r MATCH (k:Key {key: r[0]})"
+    " CREATE (k)-[:TOLD]->(:Entry {key: r[0], id: r[1], at: r[2], kind: r[3], body: r[4]}) RETURN count(*)"
+)
+
+
+async def _write_data_subjects(tx: Transaction, batch: Batch) -> int:
+    touched = 0
+    entries = await _new(tx, _ENTRIES_THERE, {e.id: list(e) for e in reversed(batch.entries)})
+    watched = [[key, True if on else None] for key, on in sorted(batch.watched.items())]
+    for statement, rows in (
+        (_ENTRY, entries),
+        (_DUE, [list(r) for r in sorted(batch.due.items())]),
+        (_DUE_EXACT, [[key, batch.due_exact[key]] for key in sorted(batch.due_exact)]),
+        (_WATCH, watched),
+    ):
+        if rows:
+            touched += await number(tx, statement, rows=rows)
+    return touched
+
+
+async def _new(tx: Transaction, there: LiteralString, rows: dict[str, list[Any]]) -> Rows:
+    """Give the rows whose ids are not there yet, by id."""
+    if not rows:
+        return []
+    present = set((await ask(tx, there, ids=sorted(rows)))[0][0])
+    return [row for id_, row in sorted(rows.items()) if id_ not in present]
+
+
+_CASE: LiteralString = (
+    "UNWIND $rows AS r MERGE (c:Case {id: r[0]}) WITH r, c WHERE c.body IS NULL OR c.body <> r[6] OR c.state <> r[5]"
+    " OR c.key <> r[1] OR c.controller <> r[2] OR c.right <> r[3] OR c.opened <> r[4]"
+    " SET c.key = r[1], c.controller = r[2], c.right = r[3], c.opened = r[4], c.state = r[5], c.body = r[6]"
+    " RETURN collect([r[0], r[1]])"
+)
+_CASE_OF_ANOTHER: LiteralString = "UNWIND $rows AS r MATCH (c:Case {id: r[0]})-[o:ABOUT]->(k:Key) WHERE k.key <> r[1] DELETE o"
+_CASE_ABOUT: LiteralString = (
+    "UNWIND $rows AS r MATCH (c:Case {id: r[0]}) MATCH (k:Key {key: r[1]})"
+    " WHERE NOT EXISTS { (c)-[:ABOUT]->(k) } CREATE (c)-[:ABOUT]->(k)"
+)
+_COMMANDS_THERE: LiteralString = "UNWIND $ids AS id MATCH (c:Command {id: id}) RETURN collect(c.id)"
+_COMMAND: LiteralString = (
+    "UNWIND $rows AS r CREATE (c:Command {id: r[0], key: r[1], controller: r[2], target: r[3], case: r[4], kind: r[5],"
+    " body: r[6], issued: r[7], due: r[8], state: r[9], attempts: r[10]})"
+    " FOREACH (_ IN CASE WHEN r[9] = 'pending' THEN [1] ELSE [] END | SET c:Pending) RETURN count(*)"
+)
+_TARGETS: LiteralString = "UNWIND $rows AS r MERGE (:Target {controller: r[0], id: r[1]})"
+_COMMAND_TO: LiteralString = (
+    "UNWIND $rows AS r MATCH (c:Command {id: r[0]}) MATCH (t:Target {controller: r[2], id: r[3]}) CREATE (c)-[:TO]->(t)"
+)
+_COMMAND_ABOUT: LiteralString = "UNWIND $rows AS r MATCH (c:Command {id: r[0]}) MATCH (k:Key {key: r[1]}) CREATE (c)-[:ABOUT]->(k)"
+_COMMAND_OF: LiteralString = "UNWIND $rows AS r MATCH (c:Command {id: r[0]}) MATCH (x:Case {id: r[4]}) CREATE (c)-[:OF]->(x)"
+_STATE: LiteralString = (
+    "UNWIND $rows AS r MATCH (c:Command {id: r[0]}) WHERE c.state <> r[1] OR c.due <> r[2] OR c.attempts <> r[3]"
+    " SET c.state = r[1], c.due = r[2], c.attempts = r[3]"
+    " FOREACH (_ IN CASE WHEN r[1] = 'pending' THEN [1] ELSE [] END | SET c:Pending)"
+    " FOREACH (_ IN CASE WHEN r[1] = 'pending' THEN [] ELSE [1] END | REMOVE c:Pending) RETURN count(*)"
+)
+_DEAD_LETTER: LiteralString = (
+    "UNWIND $rows AS r MERGE (d:DeadLetter {topic: r[0], partition: r[1], offset: r[2]}) WITH r, d WHERE d.at IS NULL"
+    " SET d.schema_id = r[3], d.reason = r[4], d.at = r[5], d.sealed = r[6] RETURN count(*)"
+)
+_TOMBSTONE: LiteralString = (
+    "UNWIND $rows AS r MERGE (t:Tombstone {key: r[0]})"
+    " WITH r, t WHERE t.at IS NULL OR t.at < r[2] OR (t.at = r[2] AND t.next < r[3])"
+    " SET t.controller = r[1], t.at = r[2], t.next = r[3] RETURN count(*)"
+)
+
+
+async def _write_cascades(tx: Transaction, batch: Batch) -> int:
+    touched = await _write_cases(tx, batch) + await _write_commands(tx, batch)
+    letters = {d[:3]: list(d) for d in reversed(batch.dead_letters)}
+    states = [[id_, *state] for id_, state in sorted(batch.command_states.items())]
+    for statement, rows in (
+        (_STATE, states),
+        (_DEAD_LETTER, [letters[at] for at in sorted(letters)]),
+        (_TOMBSTONE, [list(t) for t in sorted(batch.tombstones)]),
+    ):
+        if rows:
+            touched += await number(tx, statement, rows=rows)
+    return touched
+
+
+async def _write_cases(tx: Transaction, batch: Batch) -> int:
+    rows = {c.id: list(c) for c in batch.cases}
+    if not rows:
+        return 0
+    changed = (await ask(tx, _CASE, rows=[rows[id_] for id_ in sorted(rows)]))[0][0]
+    if changed:
+        await ask(tx, _CASE_OF_ANOTHER, rows=changed)
+        await ask(tx, _CASE_ABOUT, rows=changed)
+    return len(changed)
+
+
+async def _write_commands(tx: Transaction, batch: Batch) -> int:
+    rows = await _new(tx, _COMMANDS_THERE, {c.id: list(c) for c in reversed(batch.commands)})
+    if not rows:
+        return 0
+    await ask(tx, _TARGETS, rows=[list(t) for t in sorted({(r[2], r[3]) for r in rows})])
+    await ask(tx, _COMMAND, rows=rows)
+    for statement in (_COMMAND_ABOUT, _COMMAND_OF, _COMMAND_TO):
+        await ask(tx, statement, rows=sorted(rows, key=lambda r: (r[2], r[3], r[0])))
+    return len(rows)
+
+
+_AUDIT_THERE: LiteralString = "UNWIND $ids AS id MATCH (a:AuditLine {id: id}) RETURN collect(a.id)"
+_AUDIT: LiteralString = (
+    "UNWIND $rows AS r CREATE (:AuditLine {id: r[0], at: r[1], controller: r[2], kind: r[3], body: r[4],"
+    " seq: r[5], previous: r[6], hash: r[7]})"
+)
+_CERTIFICATES_THERE: LiteralString = "UNWIND $ids AS id MATCH (c:Certificate {id: id}) RETURN collect(c.id)"
+_CERTIFICATE: LiteralString = (
+    "UNWIND $rows AS r CREATE (c:Certificate {id: r[0], body: r[4], seq: r[5], previous: r[6], hash: r[7]})"
+    " WITH r, c MATCH (x:Case {id: r[0]}) CREATE (x)-[:CERTIFIED_BY]->(c)"
+)
+_HEAD: LiteralString = (
+    "MERGE (h:ChainHead {name: $name}) ON CREATE SET h.seq = 0, h.hash = $genesis"
+    " SET h.locks = coalesce(h.locks, 0) + 1 RETURN h.seq, h.hash"
+)
+_HEAD_MOVES: LiteralString = "MATCH (h:ChainHead {name: $name}) SET h.seq = $seq, h.hash = $hash"
+
+
+async def _write_chains(tx: Transaction, batch: Batch) -> int:
+    certificates = [AuditRow(case, 0, "", "certificate", body) for case, body in batch.certificates]
+    touched = await _extend(tx, "audit", batch.audit, _AUDIT_THERE, _AUDIT)
+    return touched + await _extend(tx, "certificates", certificates, _CERTIFICATES_THERE, _CERTIFICATE)
+
+
+async def _extend(tx: Transaction, name: str, lines: list[AuditRow], there: LiteralString, create: LiteralString) -> int:
+    """Append the lines that are not there; where all are, the end of the chain is left unlocked for others."""
+    ids = sorted({line.id for line in lines})
+    if not ids or len((await ask(tx, there, ids=ids))[0][0]) == len(ids):
+        return 0
+    [[seq, last]] = await ask(tx, _HEAD, name=name, genesis=GENESIS)
+    present = set((await ask(tx, there, ids=ids))[0][0])
+    new: dict[str, AuditRow] = {}
+    for line in lines:
+        if line.id not in present:
+            new.setdefault(line.id, line)
+    chained = list(extend_chain(new.values(), seq, last))
+    if chained:
+        await ask(tx, create, rows=[list(line) for line in chained])
+        await ask(tx, _HEAD_MOVES, name=name, seq=chained[-1].seq, hash=chained[-1].hash)
+    return len(chained)
+
+
+_FORGET_OBSERVATION: LiteralString = (
+    "UNWIND $rows AS r MATCH (k:Key {key: r[0]})-[o:OBSERVED {at: r[1], matter: r[3], about: r[4]}]->(:Shape {id: r[2]})"
+    " DELETE o RETURN count(*)"
+)
+_FORGET_ENTRY: LiteralString = "UNWIND $rows AS id MATCH (e:Entry {id: id}) DETACH DELETE e RETURN count(*)"
+_FORGET_IDENTIFIER: LiteralString = "UNWIND $rows AS key MATCH (k:Key {key: key}) DETACH DELETE k RETURN count(*)"
+
+
+async def _forget(tx: Transaction, batch: Batch) -> int:
+    touched = 0
+    observations = sorted({o[:5] for o in batch.forget_observations})
+    for statement, rows in (
+        (_FORGET_OBSERVATION, [list(o) for o in observations]),
+        (_FORGET_ENTRY, sorted(set(batch.forget_entries))),
+        (_FORGET_IDENTIFIER, sorted(set(batch.forget_identifiers))),
+    ):
+        if rows:
+            touched += await number(tx, statement, rows=rows)
+    return touched
