@@ -37,6 +37,7 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m bench.embedded --events 200000
+	$(BIN)/python -m bench.asking
 
 mutants: setup
 	$(BIN)/python tests/mutation/run.py --least 85
