@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import kafka
-from kafka.errors import KafkaError
+from kafka.errors import KafkaConfigurationError, KafkaError
 
 import schemas
 from lineage.errors import BadCall, BadEvent, LineageError, WorldError
@@ -64,12 +64,12 @@ def client(kind: Callable[..., Any], bootstrap_servers: str | list[str], options
         raise BadCall(msg)
     try:
         return kind(bootstrap_servers=bootstrap_servers, **{**options, **ours})
+    except (KafkaConfigurationError, OSError, ValueError, TypeError, AssertionError) as error:
+        msg = f"the options of the Kafka client are not valid ({type(error).__name__})"
+        raise BadCall(msg) from None
     except KafkaError as error:
         msg = f"Kafka does not answer at the bootstrap servers ({type(error).__name__})"
         raise WorldError(msg) from None
-    except (OSError, ValueError, TypeError) as error:
-        msg = f"the options of the Kafka client are not valid ({type(error).__name__})"
-        raise BadCall(msg) from None
 
 
 def _keep_values_out_of_the_log() -> None:
@@ -109,11 +109,12 @@ class Emitter:
         self._changed = threading.Condition()
         self._turn = threading.Lock()
         self._delivery_seconds_max = delivery_seconds_max
+        delivery_ms = int(delivery_seconds_max * 1000)
+        # One request must fit into the time for a delivery, or the client refuses to start.
+        options.setdefault("request_timeout_ms", max(1, min(30_000, delivery_ms - linger_ms)))
         self._producer = client(
             kafka.KafkaProducer, bootstrap_servers, options, acks="all", enable_idempotence=True, linger_ms=linger_ms,
-            delivery_timeout_ms=int(delivery_seconds_max * 1000), allow_auto_create_topics=False,
-            max_block_ms=int(block_seconds_max * 1000), request_timeout_ms=options.pop("request_timeout_ms", None)
-            or min(30_000, max(1000, int(delivery_seconds_max * 1000) - linger_ms)),
+            delivery_timeout_ms=delivery_ms, max_block_ms=int(block_seconds_max * 1000), allow_auto_create_topics=False,
         )  # fmt: skip
 
     def emit(self, event: Mapping[str, Any]) -> Future[Delivered]:
