@@ -33,7 +33,7 @@ class Expected(logging.Filter):
 def quiet_clients() -> None:
     """Keep the clients' own remarks out of the log; what stops the work is said by whoever it stops."""
     logging.getLogger("aiokafka.consumer.group_coordinator").addFilter(Expected())
-    logging.getLogger("kafka").setLevel(logging.ERROR)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
 def for_aiokafka(kafka: Kafka) -> dict[str, Any]:
