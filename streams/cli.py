@@ -18,7 +18,7 @@ import click
 
 from lineage.errors import LineageError
 from schemas.errors import SchemaError
-from streams import cli_act, cli_check, cli_cluster, cli_look, cli_policy, cli_schemas, cli_test
+from streams import cli_act, cli_check, cli_cluster, cli_dev, cli_look, cli_policy, cli_schemas, cli_test
 
 WRONG = 2
 _INTERRUPTED = 130
@@ -92,6 +92,7 @@ for _command in (
     *cli_act.COMMANDS,
     *cli_check.COMMANDS,
     *cli_cluster.COMMANDS,
+    *cli_dev.COMMANDS,
     *cli_look.COMMANDS,
     *cli_policy.COMMANDS,
     *cli_schemas.COMMANDS,

@@ -31,8 +31,11 @@ START_SECONDS_MAX = 120
 STOP_SECONDS_MAX = 30
 _LOG_LINES_SHOWN = 15
 _POLL_SECONDS = 0.05
+_QUICKLY = ("-XX:TieredStopAtLevel=1",)  # the second compiler of Java pays after a minute, not before
 # Below the range from which the system gives ports to outgoing connections, so that none of those takes it meanwhile.
 _PORTS = range(10_000, 32_000)
+# Nothing is there to be left behind before the guard watches: only then is the line written that lets the shell become Java.
+_BECOME = 'read -r go && exec "$@" < /dev/null'
 # Argument 1 is a handle of the server's process, which stays exact even if its number is given to another one.
 _GUARD = "import os,signal,sys\nos.read(0,1)\ntry: signal.pidfd_send_signal(int(sys.argv[1]),9)\nexcept ProcessLookupError: pass"
 
@@ -65,14 +68,16 @@ def is_free(port: int) -> bool:
 class LocalServer(ABC):
     """A server as a child process; data and ports stay the same over any number of starts.
 
-    `start` fetches the program the first time, which raises `ProgramMissing` where that is not possible.
+    `start` fetches the program the first time, which raises `ProgramMissing` where that is not possible. A `quick` one
+    starts in half the processor time and stays slower: right for a test, wrong for a measurement.
     """
 
     name: ClassVar[str]
     java_least: ClassVar[int] = 17
 
-    def __init__(self, folder: Path, sources: Sources | None = None, port: int | None = None) -> None:
+    def __init__(self, folder: Path, sources: Sources | None = None, port: int | None = None, *, quick: bool = False) -> None:
         """Take the folder for data and log, and the port to listen on (default: a free one)."""
+        self.quick = quick
         self.folder = folder.resolve()
         self.port = port or free_port()
         self.log = self.folder / "server.log"
@@ -107,9 +112,10 @@ class LocalServer(ABC):
         java = home / "bin" / "java"
         self._prepare(java, program)
         self._log_from = self.log.stat().st_size if self.log.exists() else 0
+        words = (java, *(_QUICKLY if self.quick else ()), *self._words(program))
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - a program from the pinned list
-                (java, *self._words(program)), cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                ("/bin/sh", "-c", _BECOME, "sh", *words), cwd=self.folder, stdin=subprocess.PIPE, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
         atexit.register(self.kill)
@@ -121,6 +127,9 @@ class LocalServer(ABC):
             )  # fmt: skip
         finally:
             os.close(handle)
+        assert self._process.stdin is not None
+        with self._process.stdin as go:
+            go.write(b"\n")
 
     def wait(self, seconds_max: float = START_SECONDS_MAX) -> None:
         """Wait until the server answers; raise `ServerFailed`, and kill it, if it ends or takes longer than that."""
@@ -201,21 +210,34 @@ class LocalServer(ABC):
         """Tell whether the server answers."""
 
 
-# A tool that runs for a second is done sooner without the second compiler.
-_BRIEFLY = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+KAFKA_SETTINGS = {
+    "auto.create.topics.enable": "false",
+    "default.replication.factor": 1,
+    "offsets.topic.replication.factor": 1,
+    "offsets.topic.num.partitions": 4,
+    "transaction.state.log.replication.factor": 1,
+    "transaction.state.log.min.isr": 1,
+    "transaction.state.log.num.partitions": 4,
+    "share.coordinator.state.topic.replication.factor": 1,
+    "share.coordinator.state.topic.min.isr": 1,
+    "group.initial.rebalance.delay.ms": 0,
+    # A node that was killed may come back as soon as its former self counts as dead.
+    "broker.session.timeout.ms": 2000,
+    "broker.heartbeat.interval.ms": 250,
+    "log.cleaner.dedupe.buffer.size": 16 << 20,
+}
+"""For one node, whose topics are made by whoever needs them and not by being named."""
 
 
 class Kafka(LocalServer):
-    """One Kafka node that is broker and controller; topics are made by whoever needs them, not by being named."""
+    """One Kafka node that is broker and controller."""
 
     name = "kafka"
 
-    def __init__(
-        self, folder: Path, sources: Sources | None = None, port: int | None = None, controller_port: int | None = None
-    ) -> None:
-        """Take the folder, and the ports for clients and for the controller (default: free ones)."""
-        super().__init__(folder, sources, port)
-        self._controller_port = controller_port or free_port()
+    def __init__(self, folder: Path, sources: Sources | None = None, port: int | None = None, *, quick: bool = False) -> None:
+        """Take the folder, and the port for clients (default: a free one)."""
+        super().__init__(folder, sources, port, quick=quick)
+        self._controller_port = free_port()
 
     @property
     def bootstrap(self) -> str:
@@ -232,20 +254,7 @@ class Kafka(LocalServer):
             "listeners": f"PLAINTEXT://{HOST}:{self.port},CONTROLLER://{HOST}:{self._controller_port}",
             "advertised.listeners": f"PLAINTEXT://{HOST}:{self.port}",
             "log.dirs": data,
-            "auto.create.topics.enable": "false",
-            "default.replication.factor": 1,
-            "offsets.topic.replication.factor": 1,
-            "offsets.topic.num.partitions": 4,
-            "transaction.state.log.replication.factor": 1,
-            "transaction.state.log.min.isr": 1,
-            "transaction.state.log.num.partitions": 4,
-            "share.coordinator.state.topic.replication.factor": 1,
-            "share.coordinator.state.topic.min.isr": 1,
-            "group.initial.rebalance.delay.ms": 0,
-            # A node that was killed may come back as soon as its former self counts as dead.
-            "broker.session.timeout.ms": 2000,
-            "broker.heartbeat.interval.ms": 250,
-            "log.cleaner.dedupe.buffer.size": 16 << 20,
+            **KAFKA_SETTINGS,
         }
         (self.folder / "server.properties").write_text("".join(f"{k}={v}\n" for k, v in settings.items()), "utf-8")
         logging = "rootLogger.level=INFO\nrootLogger.appenderRef.o.ref=o\nappender.o.type=Console\nappender.o.name=o\n"
@@ -253,7 +262,7 @@ class Kafka(LocalServer):
         (self.folder / "log4j2.properties").write_text(logging + pattern, "utf-8")
         if not (data / "meta.properties").exists():
             tool = ("-cp", f"{program}/*", "kafka.tools.StorageTool", "format", "-t", _kafka_uuid(), "-c", "server.properties")
-            self._once(java, *_BRIEFLY, *tool)
+            self._once(java, *_QUICKLY, *tool)
 
     def _words(self, program: Path) -> tuple[str | Path, ...]:
         log = f"-Dlog4j2.configurationFile={self.folder}/log4j2.properties"
@@ -298,6 +307,7 @@ class Neo4j(LocalServer):
             "server.https.enabled": "false",
             "server.memory.pagecache.size": "128m",
             "db.tx_log.preallocate": "false",
+            "db.shutdown_transaction_end_timeout": "2s",
             "dbms.usage_report.enabled": "false",
         }
         conf = self.folder / "conf"
@@ -305,7 +315,7 @@ class Neo4j(LocalServer):
         (conf / "neo4j.conf").write_text("".join(f"{k}={v}\n" for k, v in settings.items()), "utf-8")
         if not (self.folder / "data" / "dbms").exists():
             tool = ("-cp", f"{program}/*", "org.neo4j.cli.AdminTool", "dbms", "set-initial-password", self.password)
-            self._once(java, *_BRIEFLY, *tool, env={**os.environ, "NEO4J_HOME": str(self.folder), "NEO4J_CONF": str(conf)})
+            self._once(java, *_QUICKLY, *tool, env={**os.environ, "NEO4J_HOME": str(self.folder), "NEO4J_CONF": str(conf)})
 
     def _words(self, program: Path) -> tuple[str | Path, ...]:
         opened = ("java.base/java.nio", "java.base/java.io", "java.base/sun.nio.ch", "java.base/java.util.concurrent")
@@ -323,12 +333,10 @@ class Registry(LocalServer):
     name = "registry"
     java_least = 21
 
-    def __init__(
-        self, folder: Path, sources: Sources | None = None, port: int | None = None, management_port: int | None = None
-    ) -> None:
-        """Take the folder, and the ports for clients and for its health page (default: free ones)."""
-        super().__init__(folder, sources, port)
-        self._management_port = management_port or free_port()
+    def __init__(self, folder: Path, sources: Sources | None = None, port: int | None = None, *, quick: bool = False) -> None:
+        """Take the folder, and the port for clients (default: a free one)."""
+        super().__init__(folder, sources, port, quick=quick)
+        self._management_port = free_port()
 
     @property
     def url(self) -> str:

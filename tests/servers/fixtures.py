@@ -1,8 +1,9 @@
 """Real servers for tests: `kafka_server`, `neo4j_server`, `registry_server`, started once per run when first asked for.
 
 An address in the environment (LINEAGE_TEST_KAFKA, LINEAGE_TEST_NEO4J with LINEAGE_TEST_NEO4J_PASSWORD,
-LINEAGE_TEST_REGISTRY) is used instead; else Maven fetches the programs and they run as child processes. `own_kafka` and
-`own_neo4j` give a test a server that it may kill, pause and restart.
+LINEAGE_TEST_REGISTRY) is used instead. Else Maven fetches the programs and they run as child processes; where that is not
+possible, in containers if there is an engine; else the test is skipped, or fails where nothing may be skipped.
+`own_kafka`, `own_neo4j` and `own_registry` give a test a server that it may kill, pause and restart.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import pytest
+from servers import containers
 
 from streams.local_servers import Kafka, LocalServer, Neo4j, Registry
 from streams.server_files import CACHE, ProgramMissing, Sources
 
-S = TypeVar("S", bound=LocalServer)
-HOW = "install Java 17 and Maven, or name a running one with {}"
+KINDS: dict[str, type[LocalServer]] = {kind.name: kind for kind in (Kafka, Neo4j, Registry)}
 
 
 @dataclass(frozen=True)
@@ -48,24 +49,33 @@ def sources() -> Sources:
 
 
 @pytest.fixture(scope="session")
-def _start(needed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[type[S], str], S]]:
-    """Give a function that starts a server; all are gone at the end, their data too."""
-    started: list[LocalServer] = []
+def start_server(needed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, str], Any]]:
+    """Give a function that starts a server of a kind; all are gone at the end, their data too."""
+    local: list[LocalServer] = []
+    contained: list[containers.Container] = []
 
-    def start(kind: type[S], variable: str) -> S:
-        server = kind(tmp_path_factory.mktemp(kind.name), sources())
+    def start(name: str, variable: str = "") -> Any:
+        server = KINDS[name](tmp_path_factory.mktemp(name), sources(), quick=True)
         try:
             server.launch()
         except ProgramMissing as error:
-            needed(f"a {kind.name} server", f"{HOW.format(variable)} ({error})")
-        started.append(server)
+            engine = containers.engine()
+            if engine is None:
+                named = f", or name a running one with {variable}" if variable else ""
+                needed(f"a server ({name})", f"install Java and Maven, or start Docker{named} ({error})")
+            contained.append(containers.KINDS[name](engine))
+            contained[-1].start()
+            return contained[-1]
+        local.append(server)
         server.wait()
         return server
 
     yield start
-    for server in started:
+    for server in local:
         server.kill()
         shutil.rmtree(server.folder / "data", ignore_errors=True)
+    for container in contained:
+        container.remove()
 
 
 @pytest.fixture(scope="session")
@@ -73,17 +83,16 @@ def kafka_server(request: pytest.FixtureRequest) -> KafkaAt:
     """Give a Kafka that all tests of this run share; topics and groups need names of their own (`unique`)."""
     if address := os.environ.get("LINEAGE_TEST_KAFKA"):
         return KafkaAt(address)
-    return KafkaAt(request.getfixturevalue("_start")(Kafka, "LINEAGE_TEST_KAFKA").bootstrap)
+    return KafkaAt(request.getfixturevalue("start_server")("kafka", "LINEAGE_TEST_KAFKA").bootstrap)
 
 
 @pytest.fixture(scope="session")
 def neo4j_server(request: pytest.FixtureRequest) -> Neo4jAt:
     """Give a Neo4j that all tests of this run share; it has one database, so see `neo4j_clean`."""
     if address := os.environ.get("LINEAGE_TEST_NEO4J"):
-        return Neo4jAt(
-            address, os.environ.get("LINEAGE_TEST_NEO4J_USER", "neo4j"), os.environ.get("LINEAGE_TEST_NEO4J_PASSWORD", "")
-        )
-    server = request.getfixturevalue("_start")(Neo4j, "LINEAGE_TEST_NEO4J")
+        user = os.environ.get("LINEAGE_TEST_NEO4J_USER", "neo4j")
+        return Neo4jAt(address, user, os.environ.get("LINEAGE_TEST_NEO4J_PASSWORD", ""))
+    server = request.getfixturevalue("start_server")("neo4j", "LINEAGE_TEST_NEO4J")
     return Neo4jAt(server.uri, server.user, server.password)
 
 
@@ -92,31 +101,37 @@ def registry_server(request: pytest.FixtureRequest) -> RegistryAt:
     """Give a schema registry that all tests of this run share: `url` is where the paths of Confluent's begin."""
     if address := os.environ.get("LINEAGE_TEST_REGISTRY"):
         return RegistryAt(address)
-    return RegistryAt(request.getfixturevalue("_start")(Registry, "LINEAGE_TEST_REGISTRY").url)
+    return RegistryAt(request.getfixturevalue("start_server")("registry", "LINEAGE_TEST_REGISTRY").url)
 
 
-@pytest.fixture
-def own_kafka(_start) -> Iterator[Callable[[], Kafka]]:
-    """Give a function that starts a Kafka of the test's own, with `kill`, `pause`, `resume`, `start`, `restart`."""
-    yield from _own(_start, Kafka)
+def _own(start: Callable[[str], Any], name: str) -> Iterator[Callable[[], Any]]:
+    mine: list[Any] = []
 
-
-@pytest.fixture
-def own_neo4j(_start) -> Iterator[Callable[[], Neo4j]]:
-    """Give a function that starts a Neo4j of the test's own, with `kill`, `pause`, `resume`, `start`, `restart`."""
-    yield from _own(_start, Neo4j)
-
-
-def _own(start: Callable[[type[S], str], S], kind: type[S]) -> Iterator[Callable[[], S]]:
-    mine: list[S] = []
-
-    def one() -> S:
-        mine.append(start(kind, "none: this test breaks its own"))
+    def one() -> Any:
+        mine.append(start(name))
         return mine[-1]
 
     yield one
     for server in mine:
-        server.kill()
+        (server.kill if isinstance(server, LocalServer) else server.remove)()
+
+
+@pytest.fixture
+def own_kafka(start_server) -> Iterator[Callable[[], Kafka]]:
+    """Give a function that starts a Kafka of the test's own, with `kill`, `pause`, `resume`, `start`, `stop`, `restart`."""
+    yield from _own(start_server, "kafka")
+
+
+@pytest.fixture
+def own_neo4j(start_server) -> Iterator[Callable[[], Neo4j]]:
+    """Give a function that starts a Neo4j of the test's own; the same calls."""
+    yield from _own(start_server, "neo4j")
+
+
+@pytest.fixture
+def own_registry(start_server) -> Iterator[Callable[[], Registry]]:
+    """Give a function that starts a schema registry of the test's own; the same calls."""
+    yield from _own(start_server, "registry")
 
 
 @pytest.fixture
