@@ -9,6 +9,8 @@ are no telephone number. What was found is never kept, only that something of th
 from __future__ import annotations
 
 import datetime as dt
+import functools
+import importlib
 import ipaddress
 import re
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,8 +19,12 @@ import re2
 import stdnum.iban
 import stdnum.luhn
 
+from lineage.countries import COUNTRIES
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    from lineage.countries import Country
 
 _CARD_DIGITS = range(13, 20)
 _IBAN_CHARACTERS = range(15, 35)
@@ -60,9 +66,14 @@ def _iban(text: str) -> int:
     return 0
 
 
-def _national_id(text: str) -> int:
+def _danish(text: str) -> int:
     day, month, year = int(text[:2]), int(text[2:4]), int(text[4:6])
     return len(text) if any(_exists(century + year, month, day) for century in (1900, 2000)) else 0
+
+
+def _checked(modules: tuple[str, ...]) -> Callable[[str], int]:
+    checks = [importlib.import_module(f"stdnum.{name}").is_valid for name in modules]
+    return lambda text: len(text) if any(is_valid(text) for is_valid in checks) else 0
 
 
 def _exists(year: int, month: int, day: int) -> bool:
@@ -106,7 +117,7 @@ _BEFORE = r"(?:^|[^\pL0-9+])"
 _AFTER = r"(?:$|[^\pL0-9])"
 _NUMBER_BEFORE = r"(?:^|[^\pL0-9+.,/@_-]|[^0-9][.,])"
 _NUMBER_AFTER = r"(?:$|[^\pL0-9@_-]|[-_][^\pL0-9])"
-_COUNTRIES = "4[4-9]|3[0-9]|1"
+_ABROAD = "4[1-9]|3[0-9]|1"
 
 _PATTERNS = (
     _Pattern(
@@ -129,7 +140,8 @@ _PATTERNS = (
         + _AFTER,
         _card,
     ),
-    _Pattern("national_id", _BEFORE + r"([0-3][0-9][01][0-9]{3}(?:[ ]?-[ ]?|[ ])?[0-9]{4})" + _AFTER, _national_id),
+)
+_EIGHT_DIGITS = (
     _Pattern(
         "phone",
         _NUMBER_BEFORE
@@ -144,40 +156,73 @@ _PATTERNS = (
         r"(?:^|[^\pL0-9+.,/@_ -]|(?:^|[^0-9])[ .,])([2-9][0-9]{3}[ .-][0-9]{4})(?:$|[^\pL0-9@_ -]|[ -](?:$|[^0-9]))",
         _phone,
     ),
+)
+_FROM_ABROAD = (
     _Pattern("phone", r"(?:^|[^0-9+])(\+[ ]?[1-9](?:[ .()/-]{0,2}[0-9]){7,14})(?:$|[^0-9])", _phone),
     _Pattern(
         "phone",
-        _BEFORE + r"(00[ ]?(?:" + _COUNTRIES + r")(?:[ .()/-]{0,2}[0-9]){6,12})(?:$|[^0-9])",
+        _BEFORE + r"(00[ ]?(?:" + _ABROAD + r")(?:[ .()/-]{0,2}[0-9]){6,12})(?:$|[^0-9])",
         _phone,
     ),
 )
 
 
-def _gate() -> re2.Set:
-    patterns = re2.Set.SearchSet()
-    for pattern in _PATTERNS:
-        patterns.Add(pattern.expression)
-    patterns.Compile()
-    return patterns
+def _at_home(country: Country) -> tuple[_Pattern, ...]:
+    """Give the patterns of telephone numbers as they are written in a country."""
+    fewest, most = country.digits
+    if country.trunk:
+        rest = rf"(?:[ .()/-]{{0,2}}[0-9]){{{fewest - 1},{most - 1}}}"
+        return (_Pattern("phone", _NUMBER_BEFORE + rf"(\(?{country.trunk}\)?[ ]?[1-9]{rest})" + _NUMBER_AFTER, _phone),)
+    if country.digits == (8, 8):
+        return _EIGHT_DIGITS
+    rest = rf"(?:[ .-]?[0-9]){{{fewest - 1},{most - 1}}}"
+    return (_Pattern("phone", _NUMBER_BEFORE + rf"([2-9]{rest})" + _NUMBER_AFTER, _phone),)
 
 
-_GATE = _gate()
-_COMPILED = tuple((pattern, re2.compile(pattern.expression)) for pattern in _PATTERNS)
+class _Scanner:
+    """Looks for what is the same everywhere, and for what is written so in some countries."""
+
+    def __init__(self, countries: Iterable[Country]) -> None:
+        ids = [
+            _Pattern("national_id", f"{_BEFORE}({c.national_id}){_AFTER}", _checked(c.checks) if c.checks else _danish)
+            for c in countries
+            if c.national_id
+        ]
+        phones = dict.fromkeys(p for c in countries for p in _at_home(c))
+        patterns = (*_PATTERNS, *ids, *phones, *_FROM_ABROAD)
+        self._gate = re2.Set.SearchSet()
+        for pattern in patterns:
+            self._gate.Add(pattern.expression)
+        self._gate.Compile()
+        self._compiled = tuple((pattern, re2.compile(pattern.expression)) for pattern in patterns)
+
+    def scan(self, text: str) -> frozenset[str]:
+        """Give the terms of the personal data that the text shows."""
+        text = text.encode(errors="replace").decode()
+        hits = self._gate.Match(text)
+        if not hits:
+            return frozenset()
+        found = set()
+        for number in sorted(hits):
+            pattern, compiled = self._compiled[number]
+            text, seen = _claim(text, compiled, pattern.length)
+            if seen:
+                found.add(pattern.term)
+        return frozenset(found)
 
 
-def scan(text: str) -> frozenset[str]:
-    """Give the terms of the personal data that the text shows: email, phone, national_id, card_data and so on."""
-    text = text.encode(errors="replace").decode()
-    hits = _GATE.Match(text)
-    if not hits:
-        return frozenset()
-    found = set()
-    for number in sorted(hits):
-        pattern, compiled = _COMPILED[number]
-        text, seen = _claim(text, compiled, pattern.length)
-        if seen:
-            found.add(pattern.term)
-    return frozenset(found)
+@functools.cache
+def scanner(*countries: str) -> Callable[[str], frozenset[str]]:
+    """Give what looks through text for personal data as they are written in these countries, and everywhere.
+
+    It gives the terms of what the text shows: email, phone, national_id, card_data and so on.
+    """
+    return _Scanner([COUNTRIES[c] for c in countries if c in COUNTRIES]).scan
+
+
+def scan(text: str, country: str | None) -> frozenset[str]:
+    """Give the terms of the personal data that the text shows, of a country or, where none is known, of all."""
+    return scanner(country)(text) if country in COUNTRIES else scanner(*COUNTRIES)(text)
 
 
 def _claim(text: str, compiled: re2._Regexp, length: Callable[[str], int]) -> tuple[str, bool]:

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from lineage.countries import COUNTRIES
 from lineage.errors import BadCall, NotFound, WorldError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from lineage.countries import Country
     from lineage.store import Key
 
 SECRET_BYTES = 32
@@ -33,22 +35,20 @@ _ONCE = bytes(_NONCE_BYTES)
 
 _NOT_DIGITS = re.compile(r"[^0-9]+")
 _TRUNK = re.compile(r"\(\s*0\s*\)")
-_DENMARK = "45"
-_DANISH_DIGITS = 8
 
 
-def normalise(kind: str, value: str) -> str:
+def normalise(kind: str, value: str, country: Country | None = None) -> str:
     """Give the form in which two spellings of the same identifier are equal.
 
-    E-mail addresses are compared without case, telephone numbers by their digits with the country's, Denmark's where
-    none is given; everything else without the white space around it.
+    E-mail addresses are compared without case, telephone numbers by their digits as they are dialled from abroad, those
+    without a country's code as they are written at home in `country`; everything else without the white space around it.
     """
     if kind == "email":
         return unicodedata.normalize("NFC", value.strip().casefold())
-    return _phone(value) if kind == "phone" else value.strip()
+    return _phone(value, country) if kind == "phone" else value.strip()
 
 
-def _phone(value: str) -> str:
+def _phone(value: str, country: Country | None) -> str:
     text = unicodedata.normalize("NFKC", value).strip()
     digits = _NOT_DIGITS.sub("", _TRUNK.sub("", text))
     if not digits:
@@ -57,14 +57,14 @@ def _phone(value: str) -> str:
         return digits
     if digits.startswith("00"):
         return digits[2:]
-    return _DENMARK + digits if len(digits) == _DANISH_DIGITS else digits
+    return country.international(digits) if country is not None else digits
 
 
 class KeyRing:
     """The secrets of one process: a hash key for each controller and the key-encryption key."""
 
     def __init__(self, hash_keys: Mapping[str, bytes], kek: bytes) -> None:
-        """Take the secrets; raise `BadCall` if one is too short to be a secret."""
+        """Take the secrets; raise `BadCall` if one is too short to be a secret. `at_home` says whose numbers are whose."""
         short = [controller for controller, secret in hash_keys.items() if len(secret) < SECRET_BYTES]
         if short or len(kek) != SECRET_BYTES:
             which = f"the hash key of {short[0]}" if short else "the key-encryption key"
@@ -72,6 +72,7 @@ class KeyRing:
             raise BadCall(msg)
         self._states = {name: hmac.new(secret, digestmod="sha256") for name, secret in hash_keys.items()}
         self._kek = AESGCM(kek)
+        self._countries: dict[str, Country | None] = {}
         # Two generations bound the cache: what the younger lacks is looked up in the older, which is dropped whole.
         self._headers: dict[tuple[str, str], bytes] = {}
         self._young: dict[tuple[str, str, str], tuple[Key, int]] = {}
@@ -80,6 +81,11 @@ class KeyRing:
     def __contains__(self, controller: object) -> bool:
         """Tell whether there is a hash key for the controller."""
         return controller in self._states
+
+    def at_home(self, jurisdictions: Mapping[str, str | None]) -> None:
+        """Say in which country each controller is at home: there its customers' numbers need no country's code."""
+        self._countries = {c: COUNTRIES.get(place or "") for c, place in jurisdictions.items()}
+        self.clear()
 
     def key(self, controller: str, kind: str, value: str) -> tuple[Key, int]:
         """Give the key of an identifier or a matter, and the check; raise `NotFound` for an unknown controller."""
@@ -108,7 +114,7 @@ class KeyRing:
         except KeyError:
             msg = "there is no hash key for this controller"
             raise NotFound(msg) from None
-        state.update(f"{kind}{suffix}\0{normalise(kind, value)}".encode())
+        state.update(f"{kind}{suffix}\0{normalise(kind, value, self._countries.get(controller))}".encode())
         digest = state.digest()
         # 0 means "none" in an observation, so no key is 0.
         return int.from_bytes(digest[:8], "big", signed=True) or 1, int.from_bytes(digest[8:16], "big", signed=True)

@@ -80,7 +80,9 @@ class Pipeline:
         self.shapes = Shapes(store.shapes(), shared=store.shared)
         self.writer = Writer(keys, policies, self.shapes)
         self.reactions = Reactions(policies, self.shapes)
-        self._reader = EventReader(schemas.registry())
+        countries = {c: p.jurisdiction for c, p in policies.items()}
+        keys.at_home(countries)
+        self._reader = EventReader(schemas.registry(), countries=countries)
         self._known: dict[Key, bool] = {}
         self._linked: dict[tuple[Key, Key, str, int], int] = {}
         self._subjects: dict[Key, tuple[Subject, list[fold.Entry]]] = {}

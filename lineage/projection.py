@@ -178,9 +178,10 @@ def compile_projection(
     event: EventType,
     terms: Mapping[str, Term] | None = None,
     scan: Scan = freetext.scan,
+    countries: Mapping[str, str | None] | None = None,
 ) -> Projection | None:
     """Prepare the tagging of bytes of a type; None if its schema has fields that the event form does not foresee."""
-    layout = Layout(event, registry().terms if terms is None else terms, scan)
+    layout = Layout(event, registry().terms if terms is None else terms, scan, countries)
     slots = (*PERSON, *(name for name in layout.top if name not in (*HEADER, "data")))
     if layout.unforeseen or layout.top != (*HEADER, *slots[len(PERSON) :], "data"):
         return None
@@ -235,7 +236,7 @@ def _compile_body(layout: Layout, slots: tuple[str, ...]) -> Projection:
             tuple([pair for pair in zip(references, reference_values(values), strict=True) if pair[1]]),
             terms,
             layout.fields(driving_values(values)) if has_fields else (),
-            layout.found(texts, terms) if texts else (),
+            layout.found(texts, terms, controller) if texts else (),
         )
 
     return read
@@ -244,11 +245,13 @@ def _compile_body(layout: Layout, slots: tuple[str, ...]) -> Projection:
 class EventReader:
     """Tags any event of a registry from its bytes; those of older schemas are decoded first."""
 
-    def __init__(self, schemas: Registry, scan: Scan = freetext.scan) -> None:
-        """Prepare all types."""
+    def __init__(
+        self, schemas: Registry, scan: Scan = freetext.scan, countries: Mapping[str, str | None] | None = None,
+    ) -> None:  # fmt: skip
+        """Prepare all types; `countries` are those in which the controllers are at home."""
         self._registry = schemas
-        self._taggers = {event: compile_tagger(event, schemas.terms, scan) for event in schemas.types.values()}
-        projections = ((event, compile_projection(event, schemas.terms, scan)) for event in schemas.types.values())
+        self._taggers = {event: compile_tagger(event, schemas.terms, scan, countries) for event in schemas.types.values()}
+        projections = ((event, compile_projection(event, schemas.terms, scan, countries)) for event in schemas.types.values())
         self._projections = {WIRE_HEADER.pack(0, event.schema_id): projection for event, projection in projections if projection}
 
     def read(self, data: bytes) -> Tagged:

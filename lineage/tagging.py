@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 Scalar = str | int | bool
 Field = tuple[str, Scalar | tuple[str, ...]]
 Record = dict[str, Any]
-Scan = Callable[[str], frozenset[str]]
+Scan = Callable[[str, str | None], frozenset[str]]
+"""Gives the terms of the personal data in a text, as they are written in a country."""
 
 PERSON = ("email", "phone", "customer_number")
 HEADER = ("id", "source", "time", "controller", "person")
@@ -64,10 +65,13 @@ Tagger = Callable[[Record], Tagged]
 class Layout:
     """Where in the records of a type is what; both ways of tagging rest on it."""
 
-    def __init__(self, event: EventType, terms: Mapping[str, Term], scan: Scan) -> None:
-        """Read the type; `terms` is the closed list, `scan` looks through text."""
+    def __init__(
+        self, event: EventType, terms: Mapping[str, Term], scan: Scan, countries: Mapping[str, str | None] | None = None,
+    ) -> None:  # fmt: skip
+        """Read the type; `terms` is the closed list, `scan` looks through text, `countries` are those of the controllers."""
         self.event = event
         self.scan = scan
+        self.countries = countries or {}
         self.known = frozenset(terms)
         self.free_text = frozenset(name for name, term in terms.items() if term.free_text)
         top = {field["name"]: field for field in event.schema["fields"]}
@@ -117,8 +121,12 @@ class Layout:
             except ValueError:
                 msg = f"{self.event.name}: {field} is no date like 2024-10-01"
                 raise Undecodable(msg) from None
-        unfit = text not in self.known if sort == "terms" else self.scan(text)
+        unfit = text not in self.known if sort == "terms" else self._shows_any(text)
         return UNKNOWN_TERM if unfit else text
+
+    def _shows_any(self, text: str) -> bool:
+        """Look under the rules of all controllers: which one's it is is not asked, so that one answer does for all."""
+        return any(self.scan(text, country) for country in sorted({c or "" for c in self.countries.values()} or {""}))
 
     def widened(self, terms: tuple[str, ...], more: Iterable[str]) -> tuple[str, ...]:
         """Add the names of more personal data."""
@@ -128,21 +136,25 @@ class Layout:
         """Tell whether a value under this name is looked through: it is free text, or the name says nothing."""
         return name in self.free_text or name not in self.known
 
-    def found(self, texts: Iterable[str], terms: tuple[str, ...]) -> tuple[str, ...]:
-        """Look through text, and give what `terms` does not declare."""
+    def found(self, texts: Iterable[str], terms: tuple[str, ...], controller: str) -> tuple[str, ...]:
+        """Look through text sent to a controller, and give what `terms` does not declare."""
         found: set[str] = set()
+        country = self.countries.get(controller)
         for text in texts:
-            found |= self.scan(text)
+            found |= self.scan(text, country)
         return tuple(sorted(found.difference(terms))) if found else ()
 
 
-def compile_tagger(event: EventType, terms: Mapping[str, Term] | None = None, scan: Scan = freetext.scan) -> Tagger:
+def compile_tagger(
+    event: EventType, terms: Mapping[str, Term] | None = None, scan: Scan = freetext.scan,
+    countries: Mapping[str, str | None] | None = None,
+) -> Tagger:  # fmt: skip
     """Prepare the tagging of decoded records of a type; a tagger raises `Undecodable` if a date is none.
 
     A field that the event form does not foresee is tagged too if the schema annotates it, wherever it lies: by walking
     the record, which is slower.
     """
-    layout = Layout(event, registry().terms if terms is None else terms, scan)
+    layout = Layout(event, registry().terms if terms is None else terms, scan, countries)
     fast = _compile_fast(layout)
     return _compile_beyond(layout, fast) if layout.unforeseen else fast
 
@@ -181,7 +193,7 @@ def _compile_fast(layout: Layout) -> Tagger:
             tuple([(field, record[field]) for field in references if record[field]]),
             terms,
             layout.fields(driving_values(record)) if has_fields else (),
-            layout.found(read, terms) if read else (),
+            layout.found(read, terms, controller) if read else (),
         )
 
     return tag
@@ -199,7 +211,7 @@ def _compile_beyond(layout: Layout, fast: Tagger) -> Tagger:
         beyond = [found for found in walk(record) if unforeseen(found.path) and not found.mark.driving]
         terms = layout.widened(tagged.terms, [found.mark.term for found in beyond])
         texts = [found.value for found in beyond if found.mark.free_text and isinstance(found.value, str)]
-        found = {*tagged.found, *layout.found(texts, terms)}.difference(terms)
+        found = {*tagged.found, *layout.found(texts, terms, tagged.controller)}.difference(terms)
         return tagged._replace(terms=terms, found=tuple(sorted(found)))
 
     return tag

@@ -8,7 +8,10 @@ import stdnum.luhn
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lineage.freetext import scan
+from lineage import freetext
+from lineage.freetext import scanner
+
+scan = scanner("DK")
 
 FOUND = [
     ("write to ida@example.org", "email"),
@@ -120,6 +123,50 @@ def test_the_scan_finds_it_and_nothing_else(text: str, term: str) -> None:
 @pytest.mark.parametrize("text", NOTHING)
 def test_the_scan_leaves_it_alone(text: str) -> None:
     assert scan(text) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("country", "text", "term"),
+    [
+        ("NL", "my number is 111222333", "national_id"),
+        ("NL", "bel 06-12345678 na vieren", "phone"),
+        ("NL", "bel (020) 123 45 67", "phone"),
+        ("IE", "PPS 1234567T please", "national_id"),
+        ("IE", "ring 087 123 4567", "phone"),
+        ("DE", "36 574 261 809", "national_id"),
+        ("DE", "Tel. 030/1234567", "phone"),
+        ("SE", "880320-0016", "national_id"),
+        ("NO", "15108695088", "national_id"),
+        ("FI", "131052-308T", "national_id"),
+        ("FR", "2 95 10 99 126 111 93", "national_id"),
+        ("BE", "85.07.30-033.28", "national_id"),
+        ("ES", "54362315K", "national_id"),
+        ("ES", "llame al 612 34 56 78", "phone"),
+        ("IT", "RCCMNL83S18D969H", "national_id"),
+        ("PL", "44051401359", "national_id"),
+        ("CH", "756.9217.0769.85", "national_id"),
+        ("ZZ", "010190-1234", "national_id"),
+        (None, "1234567T", "national_id"),
+    ],
+)
+def test_each_country_has_its_own_numbers(country: str | None, text: str, term: str) -> None:
+    assert freetext.scan(text, country) == {term}
+
+
+@pytest.mark.parametrize(
+    ("country", "text"),
+    [
+        ("NL", "311290-1234"),
+        ("IE", "86787871"),
+        ("NL", "order 111222334"),
+        ("IE", "from 01-02-2024 on"),
+        ("IE", "1234567A"),
+        ("DK", "1234567T"),
+        ("DK", "ring 087 123 4567"),
+    ],
+)
+def test_what_is_a_number_elsewhere_is_none_here(country: str, text: str) -> None:
+    assert freetext.scan(text, country) == frozenset()
 
 
 def test_several_kinds_in_one_text_are_all_found() -> None:

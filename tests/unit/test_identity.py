@@ -19,7 +19,39 @@ KEK = b"k" * 32
 
 
 def ring() -> KeyRing:
-    return KeyRing(KEYS, KEK)
+    made = KeyRing(KEYS, KEK)
+    made.at_home({"apof": "DK", "webco": None})
+    return made
+
+
+@pytest.mark.parametrize(
+    ("country", "one", "other"),
+    [
+        ("NL", "06-12 34 56 78", "+31 6 12345678"),
+        ("NL", "(020) 123 45 67", "0031201234567"),
+        ("NL", "31612345678", "0612345678"),
+        ("IE", "087 123 4567", "+353 (0)87 123 4567"),
+        ("IE", "01 234 5678", "00353 1 234 5678"),
+        ("DE", "030/1234567", "+49 30 1234567"),
+        ("GB", "020 7946 0958", "+44 20 7946 0958"),
+        ("ES", "612 34 56 78", "+34612345678"),
+        ("IT", "06 1234 5678", "+39 06 12345678"),
+        ("HU", "06 1 234 5678", "+36 1 234 5678"),
+        (None, "+353 1 234 5678", "00353-1-234-5678"),
+        ("ZZ", "+353 1 234 5678", "00353-1-234-5678"),
+    ],
+)
+def test_a_number_without_a_code_is_read_as_they_are_written_at_home(country: str | None, one: str, other: str) -> None:
+    keys = KeyRing(KEYS, KEK)
+    keys.at_home({"apof": country})
+    assert keys.key("apof", "phone", one) == keys.key("apof", "phone", other)
+
+
+def test_the_same_digits_are_another_number_in_another_country() -> None:
+    keys = KeyRing({"a": KEK, "b": KEK, "c": KEK}, KEK)
+    keys.at_home({"a": "DK", "b": "NO", "c": None})
+    assert len({keys.key(c, "phone", "86 78 78 71") for c in "abc"}) == 3
+    assert keys.key("c", "phone", "86787871") != keys.key("c", "phone", "+4586787871")
 
 
 @pytest.mark.parametrize(
