@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -112,13 +113,19 @@ COPENHAGEN = Zone("Europe/Copenhagen")
 
 
 @functools.cache
-def _public_holidays(country: str) -> holidays.HolidayBase:
-    return holidays.country_holidays(country)
+def _public_holidays(country: str) -> Container[dt.date]:
+    try:
+        return holidays.country_holidays(country)
+    except NotImplementedError:
+        return ()
 
 
 def next_working_day(day: dt.date, country: str | None) -> dt.date:
-    """Give the day itself, or the next that is neither a weekend's nor a public holiday of the country (art. 3(4))."""
-    free = _public_holidays(country) if country else {}
+    """Give the day itself, or the next that is neither a weekend's nor a public holiday of the country (art. 3(4)).
+
+    Of a country whose holidays nobody has listed, only the weekends are known.
+    """
+    free = _public_holidays(country) if country else ()
     while day.weekday() >= _SATURDAY or day in free:
         day += dt.timedelta(days=1)
     return day

@@ -7,7 +7,10 @@ nothing is assumed: its numbers are compared as they are written.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +75,14 @@ COUNTRIES = {
     "SI": Country("386", "0", (8, 8)),
     "SK": Country("421", "0", (9, 9)),
 }  # fmt: skip
+
+
+@functools.cache
+def zones() -> Mapping[str, tuple[str, ...]]:
+    """Give the time zones of each country (ISO 3166), as the time zone database lists them."""
+    found: dict[str, tuple[str, ...]] = {}
+    for line in files("tzdata").joinpath("zoneinfo/zone.tab").read_text("utf-8").splitlines():
+        if not line.startswith("#"):
+            country, _, zone = line.split("\t")[:3]
+            found[country] = (*found.get(country, ()), zone)
+    return found

@@ -21,10 +21,19 @@ from lineage import policy_file, vocabulary
 from lineage.deployment import missing_settings
 from lineage.errors import PolicyError
 from lineage.policy import Policy
-from lineage.policy_references import RULE, Problem, home_ids, problems, settings_problems
+from lineage.policy_references import (
+    RULE,
+    Problem,
+    head_gaps,
+    home_ids,
+    parameter_gaps,
+    problems,
+    settings_problems,
+    statutory_problems,
+)
 from lineage.yaml_lines import Lines
 
-__all__ = ["RULE", "Finding", "Lines", "check", "check_schemas", "home_ids"]
+__all__ = ["RULE", "Finding", "Lines", "check", "check_schemas", "check_statutory", "home_ids"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,7 @@ def check(path: Path, settings: Mapping[str, Any] | None = None, *, deployable: 
     """
     raw = policy_file.read(path)
     found = _Found(str(path), raw, Lines(path.read_text("utf-8")))
-    schema_root, root = _home(path.parent, "policy.schema.json"), _home(path.parent, "statutory.yaml")
+    schema_root, root = _home(path.parent, "policy.schema.json"), path.parent
     for error in sorted(_validator(schema_root).iter_errors(raw), key=lambda e: [str(p) for p in e.absolute_path]):
         found.add(tuple(error.absolute_path), _plain(error))
     if found.all:
@@ -65,10 +74,19 @@ def check(path: Path, settings: Mapping[str, Any] | None = None, *, deployable: 
         return found.all
     found.take(_uncovered(raw, policy))
     found.take(_gaps(raw, policy), warning=True)
+    found.take(parameter_gaps(raw, policy), warning=not deployable or bool(policy.settings.get("incomplete")))
     found.take((("controller",), text) for text in settings_problems(raw, settings or {}))
     if deployable:
         for missing in missing_settings(policy):
             found.add(("controller",), f"not deployable: {missing.what} is missing", missing.rules[0])
+    return found.all
+
+
+def check_statutory(path: Path) -> list[Finding]:
+    """Check a file of statutory parameters."""
+    raw = policy_file.read(path)
+    found = _Found(str(path), raw, Lines(path.read_text("utf-8")))
+    found.take(statutory_problems(raw))
     return found.all
 
 
@@ -139,10 +157,7 @@ def _uncovered(raw: Mapping[str, Any], policy: Policy) -> Iterator[Problem]:
 
 def _gaps(raw: Mapping[str, Any], policy: Policy) -> Iterator[Problem]:
     """Give what the policy leaves open honestly: known, and no reason to fail."""
-    for n, row in enumerate(raw["retention"]):
-        if row.get("parameter") and row["parameter"] not in policy.parameters:
-            known = ", ".join(sorted(policy.parameters)) or "none"
-            yield ("retention", n), f"the jurisdiction has no parameter {row['parameter']}: have {known}"
+    yield from head_gaps(raw, policy)
     for n, row in enumerate(raw["activities"]):
         if not row["basis"]:
             yield ("activities", n, "basis"), "no legal basis is stated"

@@ -259,24 +259,40 @@ def read(path: Path) -> Mapping[str, Any]:
         raise PolicyError(msg) from None
 
 
-def parameters(root: Path, jurisdiction: str | None) -> dict[str, Parameter]:
-    """Give the statutory parameters of a jurisdiction; those of the Union hold in each.
-
-    A folder of policies may bring parameters of its own; without a file of them those of the package hold.
-    """
-    found = {}
+def statutory(root: Path) -> list[Mapping[str, Any]]:
+    """Give the rows of statutory parameters: those of the package, and those of a folder of policies, which come first."""
+    rows = list(read(POLICIES / "statutory.yaml")["parameters"])
     own = root / "statutory.yaml"
-    for row in read(own if own.exists() else POLICIES / "statutory.yaml")["parameters"]:
-        if row["jurisdiction"] in (jurisdiction, "EU"):
-            found[row["name"]] = Parameter(
-                row["name"],
-                _duration(row.get("duration")),
-                row.get("years_after_financial_year"),
-                row.get("anchor"),
-                row["source"],
-                _duration(row.get("extension")),
-            )
-    return found
+    if own.exists() and own.resolve() != (POLICIES / "statutory.yaml").resolve():
+        brought = list(read(own)["parameters"])
+        named = {(row["name"], row["jurisdiction"]) for row in brought}
+        rows = [*brought, *(row for row in rows if (row["name"], row["jurisdiction"]) not in named)]
+    return rows
+
+
+def parameters(
+    root: Path, jurisdiction: str | None, settings: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Parameter]:  # fmt: skip
+    """Give the statutory parameters of a jurisdiction; those of the Union hold where it has none of its own.
+
+    A folder of policies may bring parameters, and so may a controller's settings (`statutory`). A row without a number
+    is one that somebody has yet to fill in: there is no such parameter.
+    """
+    rows = [row for place in ("EU", jurisdiction) for row in statutory(root) if place and row["jurisdiction"] == place]
+    rows += [{"name": name, "source": "the controller's settings", **row} for name, row in (settings or {}).items()]
+    return {row["name"]: parameter(row) for row in rows if row.get("duration") or row.get("years_after_financial_year")}
+
+
+def parameter(row: Mapping[str, Any]) -> Parameter:
+    """Read a statutory parameter."""
+    return Parameter(
+        row["name"],
+        _duration(row.get("duration")),
+        row.get("years_after_financial_year"),
+        row.get("anchor"),
+        str(row["source"]),
+        _duration(row.get("extension")),
+    )
 
 
 def _clocks(settings: Mapping[str, Any], retention: Mapping[str, Retention]) -> dict[tuple[str, str], Clock]:
@@ -319,7 +335,7 @@ def build(raw: Mapping[str, Any], settings: Mapping[str, Any] | None = None, roo
         rights=tuple(_right(r) for r in raw["rights"]),
         links=tuple(_link(r) for r in raw["links"]),
         guards=tuple(_guard(g) for g in raw["guards"]),
-        parameters=parameters(root, jurisdiction),
+        parameters=parameters(root, jurisdiction, settings.get("statutory")),
         cited_with=_map(raw.get("cited_with")),
         settings=dict(settings),
         clocks=_clocks(settings, retention),

@@ -9,11 +9,12 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
+from zoneinfo import available_timezones
 
 import schemas
-from lineage import policy_file, vocabulary
+from lineage import countries, policy_file, vocabulary
 from lineage.errors import PolicyError
-from lineage.policy import Basis, Role
+from lineage.policy import Basis, Policy, Role
 from lineage.yaml_lines import Path
 
 RULE = re.compile(r"^[A-Z]+-[A-Z]+-\d+$")
@@ -51,6 +52,7 @@ _BESIDES = {
     "activities": {"all", "direct_marketing", "legitimate_interest", *Basis},
     "types of event": {"collected", "logged_in"},
 }
+_PARAMETER = ("name", "jurisdiction", "since", "duration", "years_after_financial_year", "anchor", "extension", "source")
 _UNIQUE = ("channels", "categories", "events", "systems", "recipients", "activities", "retention", "readings", "notes")
 
 
@@ -86,9 +88,75 @@ def problems(raw: Mapping[str, Any], root: Any) -> Iterator[Problem]:  # noqa: A
             for place, value in places(raw, tuple(path.split("."))):
                 if str(value) not in allowed:
                     yield place, f"{value!r} is not among the {what}{_near(str(value), allowed)}"
+    yield from _head(raw)
     yield from _terms(raw)
     yield from _ids(raw)
     yield from _hidden(raw)
+
+
+def _head(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    """Give a country and a time zone that do not exist: holidays, telephone numbers and days follow from them."""
+    jurisdiction, zone = raw["controller"]["jurisdiction"], raw["time_zone"]
+    if jurisdiction is not None and jurisdiction not in countries.zones():
+        near = _near(jurisdiction.upper(), countries.zones())
+        yield ("controller", "jurisdiction"), f"{jurisdiction!r} is no country: write its two letters (ISO 3166), such as IE{near}"
+    if zone not in available_timezones():
+        yield ("time_zone",), f"{zone!r} is no time zone: write a name such as Europe/Dublin{_near(zone, available_timezones())}"
+
+
+def head_gaps(raw: Mapping[str, Any], policy: Policy) -> Iterator[Problem]:
+    """Give what of a policy's home is open or odd, though it exists."""
+    jurisdiction, zone = policy.jurisdiction, raw["time_zone"]
+    if jurisdiction is None:
+        yield (
+            ("controller", "jurisdiction"),
+            (
+                "without a jurisdiction (here or in the settings) only the Union's parameters hold, no holiday is known, and "
+                "telephone numbers without a country's code are compared as they are written"
+            ),
+        )
+    elif zone not in countries.zones().get(jurisdiction, (zone,)):
+        yield ("time_zone",), f"{zone} is no time zone of {jurisdiction}: {', '.join(countries.zones()[jurisdiction])}"
+
+
+def parameter_gaps(raw: Mapping[str, Any], policy: Policy) -> Iterator[Problem]:
+    """Give the statutory parameters that rules name and the jurisdiction has no number for: what they keep has no end."""
+    whose = f"of {policy.jurisdiction} " if policy.jurisdiction else ""
+    known = ", ".join(sorted(policy.parameters)) or "none"
+    for path in ("retention.*.parameter", "holds.*.last.parameter", "retention.*.duration.*", "holds.*.closed_by.*.plus"):
+        for place, value in places(raw, tuple(path.split("."))):
+            name = str(value).removeprefix("param:")
+            if (value != name or "parameter" in path) and name not in policy.parameters:
+                text = f"the statutory parameter {name} {whose}is missing, so what rests on it never ends: give it in"
+                yield (
+                    place[:2],
+                    f"{text} a statutory.yaml beside the policy, or in the settings (statutory: {{{name}: ...}}); have {known}",
+                )
+
+
+def statutory_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    """Give what is wrong with a file of statutory parameters."""
+    seen: set[tuple[object, object]] = set()
+    for n, row in enumerate(raw["parameters"]):
+        place = ("parameters", n)
+        for missing in [k for k in ("name", "jurisdiction", "source") if not row.get(k)]:
+            yield place, f"{missing} is missing"
+        for key in row:
+            if key not in _PARAMETER:
+                yield (*place, key), f"a parameter has no {key}{_near(str(key), _PARAMETER)}"
+        if row.get("jurisdiction") and row["jurisdiction"] not in {"EU", *countries.zones()}:
+            yield (*place, "jurisdiction"), f"{row['jurisdiction']!r} is no country (ISO 3166), nor EU"
+        if (row.get("name"), row.get("jurisdiction")) in seen:
+            yield place, f"there are two parameters {row.get('name')} of {row.get('jurisdiction')}"
+        seen.add((row.get("name"), row.get("jurisdiction")))
+        if bool(row.get("duration")) == bool(row.get("years_after_financial_year")):
+            yield place, "a parameter has a duration, or years_after_financial_year: one of the two"
+        try:
+            policy_file.parameter({"name": "", "source": "", **row})
+        except ValueError as error:
+            yield place, str(error)
+        if row.get("anchor") and row["anchor"] not in schemas.registry().types:
+            yield (*place, "anchor"), f"{row['anchor']!r} is no type of event"
 
 
 def _near(name: str, allowed: Iterable[str]) -> str:
@@ -109,7 +177,7 @@ def _known(raw: Mapping[str, Any], root: Any) -> Mapping[str, set[str]]:  # noqa
         "retention": of("retention", "id"),
         "kinds of event": {kind.partition("/")[0] for kind in of("events", "kind")},
         "types of event": set(schemas.registry().types),
-        "statutory parameters": {str(row["name"]) for row in policy_file.read(root / "statutory.yaml")["parameters"]},
+        "statutory parameters": {str(row["name"]) for row in policy_file.statutory(root)},
         "recipients and roles": {*of("recipients", "name"), *Role, "unlisted", "controller", "eea"},
         "fideslang data uses": set(vocabulary.data_uses()),
     }
@@ -162,6 +230,15 @@ def _strings(node: Any, path: Path) -> Iterator[tuple[Path, str]]:  # noqa: ANN4
 
 def settings_problems(raw: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
     """Give what is wrong with the settings of a policy; names that no rule asks for are left alone."""
+    place = settings.get("jurisdiction")
+    if place is not None and place not in countries.zones():
+        yield f"settings.jurisdiction: {place!r} is no country: write its two letters (ISO 3166), such as IE"
+    for name, row in (settings.get("statutory") or {}).items():
+        if not isinstance(row, Mapping):
+            yield f"settings.statutory.{name}: write a duration, or years_after_financial_year"
+            continue
+        yield from (f"settings.statutory.{name}: {text}" for _, text in statutory_problems(
+            {"parameters": [{"name": name, "jurisdiction": "EU", "source": "settings", **row}]}))  # fmt: skip
     rules = {str(row["id"]): row for row in raw["retention"]}
     activities = {str(row["name"]) for row in raw["activities"]}
     for rule, rows in settings.items():

@@ -11,6 +11,7 @@ import click
 from lineage import policy_check, policy_file
 from lineage.errors import BadCall
 from lineage.policy_check import Finding
+from lineage.policy_references import settings_problems
 from lineage.scenario_check import check_scenarios
 from streams import settings as settings_module
 from streams.cli_words import echo_json, json_option
@@ -52,7 +53,9 @@ def is_error(finding: Finding) -> bool:
 
 def default_files(root: Path) -> list[Path]:
     """List the policies of a folder, and its scenarios."""
-    return [*(root / f"{c}.yaml" for c in policy_file.controllers(root)), *sorted((root / "scenarios").glob("*.yaml"))]
+    statutory = [f for f in (root / "statutory.yaml",) if f.is_file()]
+    policies = [root / f"{c}.yaml" for c in policy_file.controllers(root)]
+    return [*statutory, *policies, *sorted((root / "scenarios").glob("*.yaml"))]
 
 
 def _check_file(file: Path, settings: Mapping[str, Any], root: Path, *, deploy: bool) -> Sequence[Finding]:
@@ -69,6 +72,12 @@ def _check_file(file: Path, settings: Mapping[str, Any], root: Path, *, deploy: 
                     str(file), 1, "", "this is not the form of a scenario file: a list under `scenarios`, each with steps and rows"
                 )
             ]
+    if isinstance(content, Mapping) and "parameters" in content and "controller" not in content:
+        return policy_check.check_statutory(file)
+    names = policy_file.controllers(root)
+    if isinstance(content, Mapping) and content and set(content) <= set(names):
+        own = {c: policy_file.read(root / f"{c}.yaml") for c in content}
+        return [Finding(str(file), 1, "", f"{c}: {text}") for c in content for text in settings_problems(own[c], content[c] or {})]
     own = settings.get(file.stem) or {}
     return policy_check.check(file, own, deployable=deploy)
 

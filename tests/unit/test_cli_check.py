@@ -50,7 +50,7 @@ def test_a_finding_has_its_file_its_line_and_its_rule(tmp_path: Path) -> None:
 
 
 def test_a_new_policy_passes_as_it_is_written() -> None:
-    assert run("policy", "new", "bakery").exit_code == 0
+    assert run("policy", "new", "bakery", "--country", "DK").exit_code == 0
     result = run("check", "policies/bakery.yaml")
     assert (result.exit_code, result.stdout) == (0, "0 errors, 0 warnings\n")
 

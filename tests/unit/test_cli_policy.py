@@ -57,3 +57,36 @@ def test_a_policy_has_a_plain_name(name: str, tmp_path: Path, monkeypatch: pytes
 def test_nobody_is_registered_without_a_policy() -> None:
     result = run("register", "nobody")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+
+
+def test_a_new_policy_is_at_home_in_any_country(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = json.loads(run("policy", "new", "boekhandel", "--country", "nl", "--json").stdout)
+    assert told["files"] == ["policies/boekhandel.yaml", "policies/statutory.yaml"]
+    assert told["lacking"] == ["bookkeeping"]
+    law = tmp_path / "policies" / "statutory.yaml"
+    result = run("check", "policies/boekhandel.yaml", law)
+    assert result.exit_code == 1
+    assert "boekhandel.yaml:53: warning: the statutory parameter bookkeeping of NL is missing" in result.stdout
+    assert "statutory.yaml:6: error: source is missing" in result.stdout
+    filled = (
+        law.read_text().replace("# years_after_financial_year: 6", "years_after_financial_year: 7").replace("null", "AWR art. 52")
+    )
+    law.write_text(filled)
+    result = run("check", "policies/boekhandel.yaml", law)
+    assert (result.exit_code, result.stdout) == (0, "0 errors, 0 warnings\n")
+    policy = policy_file.load("boekhandel", root=tmp_path / "policies")
+    assert (policy.jurisdiction, policy.parameters["bookkeeping"].years) == ("NL", 7)
+    assert run("policy", "new", "winkel", "--country", "NL").stdout.count("\n") == 1
+    assert law.read_text() == filled
+
+
+def test_a_new_policy_of_nowhere_says_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("policy", "new", "kiosk").exit_code == 0
+    result = run("check", "policies/kiosk.yaml")
+    assert result.exit_code == 0
+    assert "warning: without a jurisdiction" in result.stdout
+    refused = run("policy", "new", "other", "--country", "Ireland")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert not (tmp_path / "policies" / "other.yaml").exists()
