@@ -38,7 +38,6 @@ from streams.taking import Taker, place
 from streams.topics import Topics
 
 _IDLE_MS = 500
-_SESSION_MS = 10_000
 _REBALANCE_MS = 30_000
 _POLL_MS = 600_000
 _KEEP_ALIVE_SECONDS = 20.0
@@ -118,10 +117,11 @@ class KafkaFeed(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         return not self._ready.empty() or self._writing.locked()
 
     async def on_start(self) -> None:
-        """Join the group; raise `StoreUnavailable`'s like where the broker cannot be reached."""
+        """Join the group; raise `KafkaError` where the broker cannot be reached."""
+        session = self._kafka.session_ms
         self._consumer = aiokafka.AIOKafkaConsumer(
             group_id=self._kafka.group, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed",
-            session_timeout_ms=_SESSION_MS, heartbeat_interval_ms=_SESSION_MS // 4, rebalance_timeout_ms=_REBALANCE_MS,
+            session_timeout_ms=session, heartbeat_interval_ms=session // 4, rebalance_timeout_ms=_REBALANCE_MS,
             max_poll_interval_ms=_POLL_MS, **for_aiokafka(self._kafka),
         )  # fmt: skip
         self._consumer.subscribe([*self.topics.events, *sorted(self._spoken)], listener=self)

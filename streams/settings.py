@@ -34,6 +34,7 @@ class Kafka:
     partitions: int = 6
     replicas: int = 1
     linger_ms: int = 200
+    session_ms: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,7 @@ def _kafka(env: Mapping[str, str]) -> Kafka | None:
         max(1, _number(env, "LINEAGE_KAFKA_PARTITIONS", 6)),
         max(1, _number(env, "LINEAGE_KAFKA_REPLICAS", 1)),
         _number(env, "LINEAGE_LINGER_MS", 200),
+        max(1000, _number(env, "LINEAGE_KAFKA_SESSION_MS", 10_000)),
     )
 
 
@@ -164,7 +166,7 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
     LINEAGE_DATA, LINEAGE_POLICIES, LINEAGE_HOST, LINEAGE_PORT, LINEAGE_SETTINGS, LINEAGE_TOKEN, LINEAGE_BATCH_EVENTS,
     LINEAGE_FLUSH_MS, LINEAGE_JOURNAL_EVENTS, LINEAGE_TICK_SECONDS, LINEAGE_STORE_PAGES, LINEAGE_WARN_ATTEMPTS; of a cluster
     LINEAGE_KAFKA (host:port, …), LINEAGE_KAFKA_SECURITY, _MECHANISM, _USER, _PASSWORD, _CA, _CERTIFICATE, _KEY, _GROUP,
-    _PARTITIONS, _REPLICAS, LINEAGE_TOPICS (their prefix), LINEAGE_LINGER_MS, LINEAGE_NEO4J (bolt://host:port),
+    _PARTITIONS, _REPLICAS, _SESSION_MS, LINEAGE_TOPICS (a prefix), LINEAGE_LINGER_MS, LINEAGE_NEO4J (bolt://host:port),
     LINEAGE_NEO4J_USER, LINEAGE_NEO4J_PASSWORD, LINEAGE_REGISTRY (a URL), LINEAGE_SECRETS, LINEAGE_WORKER_PORT. A password may
     be in the file that LINEAGE_KAFKA_PASSWORD_FILE or LINEAGE_NEO4J_PASSWORD_FILE names.
     """
