@@ -13,6 +13,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import itertools
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, LiteralString, TypeVar
@@ -22,6 +23,9 @@ from neo4j import AsyncDriver, AsyncGraphDatabase, AsyncManagedTransaction, Asyn
 from neo4j.exceptions import AuthError, DriverError, IncompleteCommit, Neo4jError, ServiceUnavailable
 
 from lineage.errors import LineageError, StoreUnavailable
+
+# The driver logs what it tries again with the server's own words, and these may quote what was written.
+logging.getLogger("neo4j").setLevel(logging.CRITICAL)
 
 Transaction = AsyncManagedTransaction
 T = TypeVar("T")
@@ -79,11 +83,17 @@ class Neo4jServer:
         try:
             self._driver = self._wait(self._connect(uri, user, password))
             self.read(lambda tx: ask(tx, "RETURN 1"))
+        except ValueError:
+            self.close()
+            msg = f"{self._place}: no address of a Neo4j; it has the form bolt://host:7687"
+            raise StoreUnavailable(msg) from None
         except BaseException:
             self.close()
             raise
 
     async def _connect(self, uri: str, user: str, password: str) -> AsyncDriver:
+        if not uri.startswith(("bolt", "neo4j")):
+            raise ValueError
         return AsyncGraphDatabase.driver(
             uri,
             auth=(user, password),
@@ -173,7 +183,7 @@ class Neo4jServer:
             yield
         except LineageError:
             raise
-        except (TimeoutError, concurrent.futures.TimeoutError):
+        except TimeoutError:
             msg = f"{self._place}: no answer for {ANSWER_SECONDS_MAX:.0f} seconds"
         except (Neo4jError, DriverError, OSError) as error:
             msg = f"{self._place}: {_cause(error)}"

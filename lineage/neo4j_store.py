@@ -208,7 +208,7 @@ async def _facts(tx: Transaction, asked: list[Key]) -> Facts:
         entries = await ask(tx, _ENTRIES_OF, keys=own)
         commands = await ask(tx, _COMMANDS_OF, keys=own)
         after = dict((await ask(tx, _VERSIONS, keys=among))[0][0])
-        if before == after and all(after.get(key) == version for key, version in members.items()):
+        if before == after and all(after.get(key) == members.get(key) for key in own):
             return Facts(
                 identifiers=tuple(Identifier(*row) for row in identifiers),
                 links=tuple(sorted(links)),

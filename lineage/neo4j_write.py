@@ -96,8 +96,8 @@ async def write_work(tx: Transaction, work: Work) -> int:
     touched += await _write_data_subjects(tx, batch)
     touched += await _write_cascades(tx, batch)
     touched += await _write_chains(tx, batch)
-    touched += await _forget(tx, batch)
     unwanted = sorted(made - work.wanted)
+    touched += await _forget(tx, batch, set(unwanted))
     if unwanted:
         await ask(tx, "UNWIND $keys AS key MATCH (k:Key {key: key}) DETACH DELETE k", keys=unwanted)
     return touched
@@ -429,13 +429,13 @@ _FORGET_ENTRY: LiteralString = "UNWIND $rows AS id MATCH (e:Entry {id: id}) DETA
 _FORGET_IDENTIFIER: LiteralString = "UNWIND $rows AS key MATCH (k:Key {key: key}) DETACH DELETE k RETURN count(*)"
 
 
-async def _forget(tx: Transaction, batch: Batch) -> int:
+async def _forget(tx: Transaction, batch: Batch, never_there: set[Key]) -> int:
     touched = 0
     observations = sorted({o[:5] for o in batch.forget_observations})
     for statement, rows in (
         (_FORGET_OBSERVATION, [list(o) for o in observations]),
         (_FORGET_ENTRY, sorted(set(batch.forget_entries))),
-        (_FORGET_IDENTIFIER, sorted(set(batch.forget_identifiers))),
+        (_FORGET_IDENTIFIER, sorted(set(batch.forget_identifiers) - never_there)),
     ):
         if rows:
             touched += await number(tx, statement, rows=rows)

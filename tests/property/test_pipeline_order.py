@@ -5,12 +5,16 @@ from __future__ import annotations
 import random
 from contextlib import closing
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lives import CONTROLLERS, encode, lives
+from places import ON_NEO4J, Emptied
 from shop import Shop, at
 
 import schemas
+from lineage.sqlite_store import SQLiteStore
+from lineage.store import GraphStore
 from lineage.subject import Subject
 
 NOW = "2025-07-31T12:00"
@@ -92,19 +96,33 @@ def test_any_order_repetition_and_splitting_gives_the_same_graph_and_the_same_de
 @given(told=stories, chance=st.randoms(use_true_random=False))
 def test_a_start_between_any_two_batches_changes_nothing(told: list, chance: random.Random) -> None:
     """What the pipeline remembers between batches only spares work: a fresh one over the same store goes on alike."""
+    with closing(SQLiteStore.open(":memory:")) as store:
+        goes_on_alike(store, told, chance)
+
+
+@pytest.mark.process
+@settings(ON_NEO4J, max_examples=8)
+@given(told=stories, chance=st.randoms(use_true_random=False))
+def test_a_pipeline_over_neo4j_decides_what_one_over_a_file_does(emptied: Emptied, told: list, chance: random.Random) -> None:
+    """Started anew before each batch, as workers of a cluster are that take a partition over from each other."""
+    goes_on_alike(emptied(), told, chance)
+
+
+def goes_on_alike(store: GraphStore, told: list, chance: random.Random) -> None:
+    """Take the same batches with one pipeline into a file, and with one each into the store."""
     with closing((one := Shop(*CONTROLLERS)).store):
-        values = values_of(one, told)
-        batches = mixed(values, chance)
+        batches = mixed(values_of(one, told), chance)
         take(one, batches)
-        with closing((two := Shop(*CONTROLLERS)).store) as store:
-            offset = 0
-            for batch in batches:
-                two = Shop(*CONTROLLERS, store=store)
-                two.offset = offset
-                two.take(*batch, now=NOW)
-                offset = two.offset
-            two.pipeline.tick(at(NOW))
-            assert one.store.digest() == store.digest()
-            assert one.store.counts() == store.counts()
-            assert states(one) == states(two)
-            assert outbox(one) == outbox(two)
+        offset = 0
+        for batch in batches:
+            two = Shop(*CONTROLLERS, store=store)
+            two.offset = offset
+            two.take(*batch, now=NOW)
+            offset = two.offset
+        two.pipeline.tick(at(NOW))
+        assert one.store.digest() == store.digest()
+        here, there = one.store.counts(), store.counts()
+        assert {kind: here[kind] for kind in here.keys() & there.keys()} == {k: there[k] for k in here.keys() & there.keys()}
+        assert states(one) == states(two)
+        assert outbox(one) == outbox(two)
+        assert [line[1:5] for line in one.store.audit()] == [line[1:5] for line in store.audit()]
