@@ -7,20 +7,18 @@ yet: an event must come first, or a setting is missing, and the engine refuses t
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 from lineage.calendar import end_of_year_after
+from lineage.deadlines import Latest
 from lineage.policy import Activity, Basis, Clock, Closing, Hold, Ids, Retention
+from lineage.reading import ACCOUNT_ENDED, DELIVERED, OPENING, SETTLED, matter_kind
 from lineage.subject import Item, Matter, Reasons, Subject, Use
 
 FOREVER = dt.date.max
-ACCOUNT_ENDED = "account.terminated"
-_SETTLED = Closing(all=("order.delivered", "order.paid"))
-_KIND_OF_TYPE = {"order": "order", "debt": "debt", "credit": "credit", "service": "contract", "support": "matter",
-                 "form": "matter", "incident": "incident", "competition": "competition", "prize": "competition",
-                 "campaign": "campaign", "survey": "survey", "cookie": "cookie"}  # fmt: skip
+_SETTLED = Closing(all=SETTLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +30,6 @@ class Keeping:
     recipients_until: dict[str, dt.date | None]
     active: bool = True
     """Whether it keeps anything but what those recipients have."""
-
-
-def matter_kind(type_: str) -> str | None:
-    """Give the kind of matter that events of this type are about, None for those about the person."""
-    return _KIND_OF_TYPE.get(type_.partition(".")[0])
 
 
 def _closing_day(s: Subject, matter: Matter, closing: Closing, opened: int) -> dt.date | None:
@@ -94,7 +87,7 @@ def parameter_end(s: Subject, name: str, matter: Matter) -> dt.date | None:
         return end_of_year_after(zone.day(matter.events[0][0]), parameter.years)
     assert parameter.duration is not None
     if parameter.anchor is None:
-        anchors = matter.times(("order.delivered",))
+        anchors = matter.times((DELIVERED,))
     else:
         began = matter.events[0][0]  # what began after it (a relationship taken up again) has not come to its end
         anchors = [at for at in s.times.get(parameter.anchor, ()) if at >= began]
@@ -115,42 +108,66 @@ def _end_for(s: Subject, hold: Hold, matter: Matter) -> dt.date | None:
     return closed_on(s, matter, hold.opened_by, hold.closed_by)
 
 
-def _latest(ends: Sequence[dt.date | None], today: dt.date) -> tuple[bool, dt.date | None]:
-    running = [e for e in ends if e is not None and e >= today]
-    if not running:
-        return False, None
-    latest = max(running)
-    return True, None if latest == FOREVER else latest
+class Keepings(list[Keeping]):
+    """The holds that block something on a day, and what they have been found to keep so far."""
+
+    def __init__(self, found: Iterable[Keeping] = ()) -> None:
+        """Take the holds."""
+        super().__init__(found)
+        self.known: dict[tuple[object, ...], Kept | None] = {}
 
 
 def keepings(s: Subject, blocks: str, today: dt.date) -> list[Keeping]:
     """Give the policy's holds that block something now, each with its latest end over all matters."""
     name = ("keepings", blocks, today)
-    found: list[Keeping] | None = s.memo.get(name)
+    found: Keepings | None = s.memo.get(name)
     if found is None:
-        found = s.memo[name] = _keepings(s, blocks, today)
+        found = s.memo[name] = Keepings(_keepings(s, blocks, today))
     return found
 
 
-def _keepings(s: Subject, blocks: str, today: dt.date) -> list[Keeping]:
-    found = []
-    for hold in s.policy.holds:
+def _keepings(s: Subject, blocks: str, today: dt.date) -> Iterator[Keeping]:
+    _hold_ends(s)
+    for n, hold in enumerate(s.policy.holds):
         if blocks not in hold.blocks:
             continue
         if hold.needs_setting and s.policy.settings.get(hold.needs_setting) is not True:
             continue
         if (hold.if_state and not s.state(hold.if_state)) or (hold.unless_state and s.state(hold.unless_state)):
             continue
-        matters = [m for m in s.matters.values() if hold.transaction is None or m.kind == "order"]
-        active, until = _latest([_end_for(s, hold, m) for m in matters], today)
+        latest = s.deadlines.holds[n, ""].latest
+        active = latest is not None and latest >= today
         own: dict[str, dt.date | None] = {}
-        for target, closings in hold.recipient_closings.items():
-            held, end = _latest([closed_on(s, m, hold.opened_by, closings) for m in matters], today)
-            if held:
-                own[target] = end
+        for target in hold.recipient_closings:
+            end = s.deadlines.holds[n, target].latest
+            if end is not None and end >= today:
+                own[target] = _known(end)
         if active or own:
-            found.append(Keeping(hold, until if active else today, own, active))
-    return found
+            yield Keeping(hold, _known(latest) if active else today, own, active)
+
+
+def _known(end: dt.date | None) -> dt.date | None:
+    return None if end == FOREVER else end
+
+
+def _hold_ends(s: Subject) -> None:
+    """Work out until when each hold lasts for the matters of which something has happened."""
+    stale, s.deadlines.matters = s.deadlines.matters, set()
+    ends = s.deadlines.holds
+    for n, hold in enumerate(s.policy.holds):
+        for target, closings in (("", None), *hold.recipient_closings.items()):
+            found = ends.get((n, target))
+            if found is None:
+                found = ends[n, target] = Latest()
+            for ref in stale:
+                matter = s.matters.get(ref)
+                if matter is None or (hold.transaction is not None and matter.kind != "order"):
+                    end = None
+                elif closings is None:
+                    end = _end_for(s, hold, matter)
+                else:
+                    end = closed_on(s, matter, hold.opened_by, closings)
+                found.put(ref, end)
 
 
 def covers(s: Subject, keeping: Keeping, item: Item) -> bool:
@@ -203,6 +220,20 @@ class Kept:
 
 def keeping_of(s: Subject, item: Item, active: Sequence[Keeping], today: dt.date) -> Kept | None:
     """Give what keeps an item: the latest end wins, and an unknown end is later than any other."""
+    if not isinstance(active, Keepings):
+        return _keeping_of(s, item, active, today)
+    name = (*alike(s, item), today)
+    if name not in active.known:
+        active.known[name] = _keeping_of(s, item, active, today)
+    return active.known[name]
+
+
+def alike(s: Subject, item: Item) -> tuple[object, ...]:
+    """Give what two items have in common that the same holds keep for the same reasons."""
+    return item.target, item.activity, item.category, item.matter if s.claims else "", frozenset(item.cites)
+
+
+def _keeping_of(s: Subject, item: Item, active: Sequence[Keeping], today: dt.date) -> Kept | None:
     ids: list[str] = []
     ends: list[dt.date | None] = []
     statutory = True
@@ -230,6 +261,20 @@ def keeping_now(s: Subject, item: Item, known: dict[str, list[Keeping]], today: 
     if right not in known:
         known[right] = keepings(s, right, today)
     return keeping_of(s, item, known[right], today)
+
+
+def kept(s: Subject) -> list[list[Item]]:
+    """Give what is kept for a hold, in lists of items that are kept for the same reasons."""
+    if not s.items.kept:
+        return []
+    name = ("kept", s.items.version)
+    if name not in s.memo:
+        found: dict[tuple[object, ...], list[Item]] = {}
+        for item in s.items.values():
+            if item.use is Use.KEPT:
+                found.setdefault((*alike(s, item), item.asked), []).append(item)
+        s.memo[name] = list(found.values())
+    return cast("list[list[Item]]", s.memo[name])
 
 
 def _claim(s: Subject, item: Item, today: dt.date) -> tuple[Ids, dt.date | None] | None:
@@ -280,18 +325,12 @@ def retention_end(s: Subject, item: Item) -> tuple[dt.date | None, Reasons]:
 
 def last_day(s: Subject, item: Item) -> dt.date | None:
     """Give the last day of the item by the clock alone: what `retention_end` gives, without the reasons."""
-    name = (item.target, item.activity, item.matter, item.first, item.last)
-    if name not in s.memo:
-        s.memo[name] = _last_day(s, item)
-    return cast("dt.date | None", s.memo[name])
-
-
-def first_end(s: Subject) -> dt.date | None:
-    """Give the earliest last day of all that is in ordinary use: before it nothing runs out by the clock."""
-    if "first_end" not in s.memo:
-        ends = (last_day(s, i) for i in s.items.values() if i.use is Use.ORDINARY)
-        s.memo["first_end"] = min((e for e in ends if e is not None), default=None)
-    return cast("dt.date | None", s.memo["first_end"])
+    timing = s.reading.timing(item.activity)
+    last = s.deadlines.worked((item.activity, item.matter)).last
+    name = (_place(s, item.target) if timing.by_place else "", item.last if timing.by_last else 0)
+    if name not in last:
+        last[name] = _last_day(s, item)
+    return last[name]
 
 
 def _last_day(s: Subject, item: Item) -> dt.date | None:
@@ -394,7 +433,7 @@ def _anchor_times(s: Subject, types: Ids, matter: Matter | None) -> list[int]:
             found += s.times.get(type_, ())
     if matter is not None and found:
         # A matter that was opened again after it was handled is not handled: the clock waits.
-        opened = matter.times(("support.opened", "support.reopened", "form.submitted"))
+        opened = matter.times(OPENING)
         if opened and max(opened) > max(found):
             return []
     return found

@@ -67,20 +67,16 @@ def issue(
 def end(s: Subject, items: Iterable[Item], because: Mapping[tuple[str, str, str, str], Reasons], case: str = "") -> None:
     """End the items and issue what follows; `because` gives the reasons by the items' keys."""
     ended = [i for i in items if i.use is not Use.ENDING]
-    s.memo.pop("first_end", None)
     for item in ended:
-        item.use = Use.ENDING
-    left = {(i.target, i.category) for i in s.live()}
-    left_for = {(i.target, i.category, i.activity) for i in s.live()}
+        s.items.turn(item, Use.ENDING)
     groups: dict[tuple[str, str, str], list[Item]] = {}
     for item in ended:
         kind, activity = _way(s, item)
         if not kind:
-            s.items.pop(item.key, None)
+            del s.items[item.key]
             continue
-        still = (item.target, item.category, item.activity) in left_for if activity else (item.target, item.category) in left
-        if still:
-            s.items.pop(item.key, None)
+        if s.items.left(item.target, item.category, item.activity if activity else None):
+            del s.items[item.key]
             s.changes.append(Change(s.now, "ended", item.target, item.category, item.activity, because[item.key]))
             continue
         groups.setdefault((kind, item.target, activity), []).append(item)
@@ -92,7 +88,7 @@ def end(s: Subject, items: Iterable[Item], because: Mapping[tuple[str, str, str,
         for item in group:
             item.command = command.id
             if kind == "expire_cookie":
-                s.items.pop(item.key, None)
+                del s.items[item.key]
                 s.changes.append(Change(s.now, "unlinked", target, item.category, item.activity, because[item.key]))
 
 

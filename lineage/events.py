@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import schemas
 from lineage.calendar import EEA, Duration, age_on
-from lineage.clocks import covers, keeping_of, keepings, matter_kind
+from lineage.clocks import covers, keeping_of, keepings, kept
+from lineage.due import happened
 from lineage.ending import distrust, end, target_ids, why
 from lineage.guards import disclosure, secret
 from lineage.holding import (
@@ -26,6 +27,7 @@ from lineage.holding import (
     verdict,
 )
 from lineage.policy import Activity, Basis, EventKind, Ids, Policy, Role
+from lineage.reading import matter_kind
 from lineage.rights import CHANNEL_TERM, end_activity, object_to, suppress, withdraw_channel
 from lineage.subject import Change, DoNotUse, Grant, Item, Matter, Quarantine, Subject, Use
 
@@ -146,9 +148,9 @@ def _refused(s: Subject, e: Happening) -> bool:
 def _remember(s: Subject, e: Happening) -> None:
     at = e.occurred or e.at
     s.times.setdefault(e.type, []).append(at)
-    for ref in (e.matter, e.about):
-        if not ref or ref.startswith("device:"):
-            continue
+    refs = [ref for ref in (e.matter, e.about) if ref and not ref.startswith("device:")]
+    began = bool(e.occurred) or any(ref not in s.matters or not s.matters[ref].events for ref in refs)
+    for ref in refs:
         matter = s.matters.setdefault(ref, Matter(ref.partition(":")[0], ref))
         if ref == e.matter:
             matter.events.append((at, e.type, e.fields))
@@ -156,7 +158,7 @@ def _remember(s: Subject, e: Happening) -> None:
                 matter.events.sort(key=lambda known: known[0])
     if e.type == "account.created":
         s.had_account = True
-    s.changed()
+    happened(s, e.type, refs, began=began)
 
 
 def _date(value: object) -> dt.date | None:
@@ -733,10 +735,8 @@ def _after_erasure(s: Subject, e: Happening, waiting: frozenset[str], *, new_mat
 def _waiting(s: Subject) -> frozenset[str]:
     """Name the holds for which an erasure waits: those that keep what no statute keeps anyway."""
     active = keepings(s, "erasure", s.today)
-    kept = [
-        i for i in s.live() if i.use is Use.KEPT and not any(k.hold.statutory and covers(s, k, i) for k in active)
-    ]  # fmt: skip
-    return frozenset(k.hold.id for k in active if any(covers(s, k, i) for i in kept))
+    bare = [i for i, *_ in kept(s) if not any(k.hold.statutory and covers(s, k, i) for k in active)]
+    return frozenset(k.hold.id for k in active if any(covers(s, k, i) for i in bare))
 
 
 def _keep_needed(s: Subject, e: Happening, listing: list[Activity], waiting: frozenset[str], *, law_only: bool) -> bool:
@@ -747,7 +747,7 @@ def _keep_needed(s: Subject, e: Happening, listing: list[Activity], waiting: fro
                       if c in e.categories or e.type in s.policy.categories[c].arises_from}  # fmt: skip
         base = next(k.base for k in e.kinds if k.base in activity.events)
         systems = activity.feeds.get(base, activity.systems) if activity.feeds else activity.systems
-        held = {i.category for i in s.live() if i.activity == activity.name and i.matter == e.matter} | categories
+        held = {i.category for i in s.items.group(activity.name, e.matter).values() if i.live} | categories
         targets = [(t, c) for t in systems for c in sorted(categories)]
         for name in activity.recipients:
             recipient = s.policy.recipients[name]
@@ -757,16 +757,16 @@ def _keep_needed(s: Subject, e: Happening, listing: list[Activity], waiting: fro
                 targets += [(name, c) for c in sorted(held) if receives(recipient, c)]
         for target, category in targets:
             probe = Item(target, activity.name, category, e.matter, e.at, e.at)
-            kept = keeping_of(s, probe, active, s.today)
-            if kept is None or (kept.statutory and not activity.legal and not _held_there(s, probe)):
+            keeping = keeping_of(s, probe, active, s.today)
+            if keeping is None or (keeping.statutory and not activity.legal and not _held_there(s, probe)):
                 continue
-            if law_only and not (kept.statutory or activity.legal):
+            if law_only and not (keeping.statutory or activity.legal):
                 continue
-            put(s, e, target, activity.name, category, (activity.id, *(k.id for k in e.kinds)), use=Use.KEPT, why=kept.reasons)
-            verdict(s, e, "allowed", s.cite(*kept.reasons, *(k.id for k in e.kinds)), target, (category,))
+            put(s, e, target, activity.name, category, (activity.id, *(k.id for k in e.kinds)), use=Use.KEPT, why=keeping.reasons)
+            verdict(s, e, "allowed", s.cite(*keeping.reasons, *(k.id for k in e.kinds)), target, (category,))
             let_in = True
     return let_in
 
 
 def _held_there(s: Subject, probe: Item) -> bool:
-    return any((i.target, i.category, i.activity) == (probe.target, probe.category, probe.activity) for i in s.live())
+    return s.items.left(probe.target, probe.category, probe.activity)

@@ -9,23 +9,10 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from lineage.calendar import Duration
-from lineage.clocks import (
-    FOREVER,
-    Keeping,
-    clock_end,
-    closed_on,
-    first_end,
-    keeping_now,
-    keeping_of,
-    keepings,
-    last_day,
-    matter_kind,
-    retention_end,
-)  # fmt: skip
-from lineage.ending import acknowledge, distrust, end, issue, target_ids, why
+from lineage.clocks import FOREVER, Keeping, Kept, keeping_now, keeping_of, keepings, kept, last_day, retention_end
+from lineage.due import conditions_changed, due_warnings, next_warning, overdue
+from lineage.ending import acknowledge, end, issue, target_ids, why
 from lineage.events import take
-from lineage.policy import Role
 from lineage.rights import Request, correct, decide, request
 from lineage.subject import Change, DoNotUse, Item, Subject, Use
 
@@ -85,7 +72,7 @@ def apply(s: Subject, entry: Entry) -> None:
         raise ValueError(msg)
     run_until(s, s.policy.zone.day(entry.at))
     s.now = entry.at
-    s.changed()
+    s.memo.clear()
     match entry:
         case Event():
             take(s, entry)
@@ -97,7 +84,8 @@ def apply(s: Subject, entry: Entry) -> None:
             _receipt(s, entry)
         case Succession():
             _succeed(s, entry)
-    s.changed()
+    s.memo.clear()
+    conditions_changed(s)
     settle(s)
 
 
@@ -139,58 +127,53 @@ def _mark(s: Subject) -> tuple[int, ...]:
 def settle(s: Subject) -> None:
     """Do what has become due: end what no rule keeps any longer, let entries expire, warn, close cases."""
     today = s.today
-    _pending(s, today)
+    _pending(s)
     _expiring(s, today)
     _released(s)
     _entries(s, today)
-    _warnings(s, today)
+    for warning in due_warnings(s, today):
+        s.note("warned", warning.reasons, about=warning.about[0])
     _cases(s)
 
 
-def _pending(s: Subject, today: dt.date) -> None:
+def _pending(s: Subject) -> None:
     """Erase what a hold kept and keeps no longer."""
-    kept = [i for i in s.items.values() if i.use is Use.KEPT]
-    if not kept:
-        return
     known: dict[str, list[Keeping]] = {}
     ending: dict[str, list[Item]] = {}
-    for item in kept:
+    for items in kept(s):
+        item = items[0]
         if any(r.waits and r.covers(item) for r in s.restrictions):
             continue
-        keeping = keeping_now(s, item, known, today)
+        keeping = keeping_now(s, item, known, s.today)
         if keeping is None:
-            ending.setdefault(s.erasure or item.asked, []).append(item)
-        else:
+            ending.setdefault(s.erasure or item.asked, []).extend(items)
+            continue
+        for item in items:
             item.why = keeping.reasons
     for case_id, items in ending.items():
         case = s.cases.get(case_id)
         ids = case.reasons if case is not None else ()
+        items.sort(key=lambda i: i.number)
         end(s, items, {i.key: why(s, i, *ids, *i.why) for i in items}, case_id)
 
 
 def _expiring(s: Subject, today: dt.date) -> None:
     """Erase what has outlived its retention; a hold that blocks retention keeps it in ordinary use."""
-    soonest = first_end(s)
-    if soonest is None or today <= soonest:
-        return
-    active: list[Keeping] | None = None
     ending: list[tuple[Item, tuple[str, ...]]] = []
-    for item in list(s.items.values()):
-        if item.use is not Use.ORDINARY:
-            continue
+    for item in overdue(s, today)[0]:
         last = last_day(s, item)
         if last is None or today <= last or any(r.covers(item) and r.ground != "asked" for r in s.restrictions):
             continue
-        active = keepings(s, "retention", today) if active is None else active
-        kept = keeping_of(s, item, active, today)
+        keeping = keeping_of(s, item, keepings(s, "retention", today), today)
         _, ids = retention_end(s, item)
-        if kept is None or (kept.statutory and not kept.claim and kept_by_law(s, item)):
+        if keeping is None or (keeping.statutory and not keeping.claim and kept_by_law(s, item)):
             ending.append((item, ids))
-        elif kept.claim:
-            item.use, item.claimed = Use.KEPT, True
-            item.why = s.cite(*kept.reasons, *ids)
+        elif keeping.claim:
+            s.items.turn(item, Use.KEPT)
+            item.claimed = True
+            item.why = s.cite(*keeping.reasons, *ids)
         else:
-            item.cites.update(kept.reasons)
+            item.cites.update(keeping.reasons)
     if not ending:
         return
     activities = {i.activity for i, _ in ending}
@@ -203,16 +186,16 @@ def kept_by_law(s: Subject, item: Item) -> bool:
     own = s.policy.activities.get(item.activity)
     if own is None or own.legal:
         return False
-    return any(
-        i.target == item.target and i.category == item.category and s.policy.activities[i.activity].legal
-        for i in s.live() if i.activity in s.policy.activities
-    )  # fmt: skip
+    return any(s.items.left(item.target, item.category, name) for name in s.reading.legal)
 
 
 def _disclosed_along(s: Subject, activities: set[str], ids: dict[str, tuple[str, ...]]) -> None:
     """Let disclosed copies go with the activity that named their recipient."""
-    left = {i.activity for i in s.live() if "disclosed" not in i.tags}
-    gone = [i for i in s.live() if "disclosed" in i.tags and i.activity in activities - left]
+    gone: list[Item] = []
+    for activity in activities:
+        if all("disclosed" in i.tags for i in s.items.of(activity) if i.live):
+            gone += (i for i in s.items.of(activity) if i.live)
+    gone.sort(key=lambda i: i.number)
     end(s, gone, {i.key: why(s, i, *ids[i.activity]) for i in gone})
 
 
@@ -239,42 +222,6 @@ def _entries(s: Subject, today: dt.date) -> None:
         s.note("logged", waiting.reasons, about="quarantined sign-up deleted")
 
 
-def _warnings(s: Subject, today: dt.date) -> None:
-    for day, key, reasons in warning_days(s):
-        if day <= today and key not in s.warned:
-            s.warned.add(key)
-            s.note("warned", reasons, about=key[0])
-
-
-def warning_days(s: Subject) -> list[tuple[dt.date, tuple[str, str], tuple[str, ...]]]:
-    """Give the days on which people at the controller are to be warned, and of what."""
-    found = []
-    for rule in s.policy.retention.values():
-        if rule.warn_setting and rule.warn_setting in s.policy.settings:
-            ahead = Duration.parse(str(s.policy.settings[rule.warn_setting]))
-            for item in s.live():
-                matter = s.matters.get(item.matter)
-                if item.activity not in (rule.activities or ()) or matter is None:
-                    continue
-                waiting = closed_on(s, matter, rule.warn_opened, ())
-                done = matter.times(rule.warn_closed)
-                last = last_day(s, item)
-                if waiting == FOREVER and not done and last is not None:
-                    found.append((last - dt.timedelta(days=ahead.days), (rule.id, item.matter), s.cite(rule.id)))
-        if rule.unless is not None and rule.clock is not None and s.state(rule.unless[0]):
-            general = [r.id for r in s.policy.retention.values() if r.activities is None]
-            for item in s.live():
-                matter = s.matters.get(item.matter)
-                activity = s.policy.activities.get(item.activity)
-                if matter is None or activity is None or rule.id not in activity.retention:
-                    continue
-                last = clock_end(s, rule.clock, matter)
-                if last is not None:
-                    reasons = s.cite(*general, rule.unless[1], rule.id)
-                    found.append((last + dt.timedelta(days=1), (rule.id, item.matter), reasons))
-    return found
-
-
 def pending_because(s: Subject, case_id: str) -> tuple[str, ...]:
     """Say why a case is open; empty: it is closed. What only a statute keeps, by its date, keeps none open."""
     case = s.cases[case_id]
@@ -283,12 +230,12 @@ def pending_because(s: Subject, case_id: str) -> tuple[str, ...]:
     found: list[str] = []
     if case.right == "erasure":
         active = keepings(s, "erasure", s.today)
-        for item in s.live():
-            if item.use is Use.KEPT and (not case.in_part or item.asked == case_id):
-                kept = keeping_of(s, item, active, s.today)
+        for item, *_ in kept(s):
+            if not case.in_part or item.asked == case_id:
+                keeping = keeping_of(s, item, active, s.today)
                 waits = [r for r in s.restrictions if r.waits and r.covers(item)]
-                if waits or (kept is not None and (not kept.statutory or kept.until is None)):
-                    found += kept.reasons if kept else waits[0].reasons
+                if waits or (keeping is not None and (not keeping.statutory or keeping.until is None)):
+                    found += keeping.reasons if keeping else waits[0].reasons
     for command in s.commands.values():
         if command.case == case_id and command.keeps_open and command.state not in ("done", "refused"):
             found += [*target_ids(s, command.target), *(i for r in command.why.values() for i in r)]
@@ -298,15 +245,19 @@ def pending_because(s: Subject, case_id: str) -> tuple[str, ...]:
 def keepings_of_case(s: Subject, case_id: str) -> list[dict[str, object]]:
     """List what is kept after an erasure, per target and category, with the reason and the last day."""
     active = keepings(s, "erasure", s.today)
-    found: dict[tuple[str, str], dict[str, object]] = {}
-    for item in s.live():
-        mine = item.use is Use.KEPT and (not s.cases[case_id].in_part or item.asked == case_id)
-        kept = keeping_of(s, item, active, s.today) if mine else None
-        if kept is not None:
-            until = kept.until.isoformat() if kept.until else None
-            found[item.target, item.category] = {"target": item.target, "category": item.category, "outcome": "retained",
-                                                 "because": kept.reasons, "until": until}  # fmt: skip
-    return list(found.values())
+    found: dict[tuple[str, str], tuple[int, Kept]] = {}
+    for items in kept(s):
+        item, last = items[0], items[-1].number
+        mine = not s.cases[case_id].in_part or item.asked == case_id
+        keeping = keeping_of(s, item, active, s.today) if mine else None
+        name = item.target, item.category
+        if keeping is not None and found.get(name, (0, keeping))[0] < last:
+            found[name] = last, keeping
+    return [
+        {"target": target, "category": category, "outcome": "retained", "because": keeping.reasons,
+         "until": keeping.until.isoformat() if keeping.until else None}
+        for (target, category), (_, keeping) in found.items()
+    ]  # fmt: skip
 
 
 def _cases(s: Subject) -> None:
@@ -321,8 +272,9 @@ def _cases(s: Subject) -> None:
         elif open_:
             case.done = False
     erasure = s.cases.get(s.erasure)
-    destroyed = any(c.kind == "key_destroyed" and not c.target for c in s.changes)
-    if erasure is not None and erasure.done and not s.items and not destroyed:
+    if erasure is None or not erasure.done or s.items:
+        return
+    if not any(c.kind == "key_destroyed" and not c.target for c in s.changes):
         s.changes.append(Change(s.now, "key_destroyed", "", "", "", erasure.reasons))
 
 
@@ -331,40 +283,22 @@ def next_due(s: Subject) -> dt.date | None:
     today = s.today
     one = dt.timedelta(days=1)
     ends: list[dt.date | None] = [d.until for d in s.do_not_use] + [q.until for q in s.quarantine]
-    active: dict[str, list[Keeping]] = {}
-    soonest = first_end(s)
-    overdue = soonest is not None and soonest < today
+    items, soonest = overdue(s, today)
     ends.append(soonest)
-    for item in s.items.values():
-        if item.use is Use.ORDINARY and overdue:
-            last = last_day(s, item)
-            if last is not None and last < today:
-                kept = keeping_of(s, item, active.setdefault("retention", keepings(s, "retention", today)), today)
-                last = kept.until if kept else last
-            ends.append(last)
-        elif item.use is Use.KEPT:
-            kept = keeping_now(s, item, active, today)
-            ends.append(kept.until if kept else None)
+    for item in items:
+        last = last_day(s, item)
+        if last is not None and last < today:
+            keeping = keeping_of(s, item, keepings(s, "retention", today), today)
+            last = keeping.until if keeping else last
+        ends.append(last)
+    known: dict[str, list[Keeping]] = {}
+    for item, *_ in kept(s):
+        keeping = keeping_now(s, item, known, today)
+        ends.append(keeping.until if keeping else None)
     blocked = [c for c in s.cases.values() if c.right == "rectification" and c.waits]
     if blocked:
         ends += [k.until for k in keepings(s, "rectification", today)]
     days = [e + one for e in ends if e is not None and e != FOREVER]
-    days += [d for d, key, _ in warning_days(s) if key not in s.warned]
-    later = [d for d in days if d > today]
+    warning = next_warning(s, today)
+    later = [d for d in (*days, *((warning,) if warning is not None else ())) if d > today]
     return min(later, default=None)
-
-
-__all__ = [
-    "Decision",
-    "Entry",
-    "Event",
-    "Receipt",
-    "Role",
-    "Succession",
-    "apply",
-    "distrust",
-    "matter_kind",
-    "next_due",
-    "run_until",
-    "settle",
-]

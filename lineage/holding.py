@@ -76,8 +76,12 @@ def put(
     if item is None or item.use is Use.ENDING:
         item = Item(*key, first=e.at, last=e.at, use=use, why=why, source=source)
         s.items[key] = item
-    item.first, item.last = min(item.first, e.at), max(item.last, e.at)
-    s.memo.pop("first_end", None)
+    item.first = min(item.first, e.at)
+    if e.at > item.last:
+        item.last = e.at
+        s.items.moved.add((activity, item.matter))
+    if item.kept:
+        s.items.version += 1
     item.cites.update(cites)
     _tag(s, e, item)
     return item
@@ -236,7 +240,7 @@ def _systems(s: Subject, e: Happening, activity: Activity, base: str, categories
 def _recipients(s: Subject, e: Happening, activity: Activity, categories: frozenset[str], cites: Ids) -> None:
     if not activity.recipients:
         return
-    held = {i.category for i in s.live() if i.activity == activity.name and i.matter == e.matter}
+    held = {i.category for i in s.items.group(activity.name, e.matter).values() if i.live}
     for name in activity.recipients:
         recipient = s.policy.recipients[name]
         if name in s.policy.systems or recipient.role in (Role.SOURCE, Role.UNCONTROLLED):

@@ -112,7 +112,8 @@ def _erasure_in_part(s: Subject, case: Case) -> None:
         kept = keeping_of(s, item, active, s.today)
         waits = [r for r in s.restrictions if r.waits and r.covers(item)]
         if waits or kept is not None:
-            item.use, item.asked = Use.KEPT, case.id
+            s.items.turn(item, Use.KEPT)
+            item.asked = case.id
             item.why = s.cite(*waits[0].reasons) if waits else kept.reasons if kept else ()
         else:
             ending.append(item)
@@ -138,9 +139,11 @@ def _erasure(s: Subject, case: Case) -> None:
         kept = keeping_of(s, item, active, s.today)
         waits = [r for r in s.restrictions if r.covers(item)]
         if waits:
-            item.use, item.why = Use.KEPT, s.cite(*waits[0].reasons)
+            s.items.turn(item, Use.KEPT)
+            item.why = s.cite(*waits[0].reasons)
         elif kept is not None:
-            item.use, item.why = Use.KEPT, kept.reasons
+            s.items.turn(item, Use.KEPT)
+            item.why = kept.reasons
             s.note("logged", kept.reasons, about="retained", target=item.target, case=case.id)
         else:
             ending.append(item)

@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from lineage.deadlines import Deadlines
+from lineage.held import Held
 from lineage.policy import Ids, Policy
+from lineage.reading import reading
 
 Reasons = tuple[str, ...]
 
@@ -47,6 +50,18 @@ class Item:
     claimed: bool = False
     asked: str = ""
     """The case of an erasure of a part that waits for it."""
+    number: int = field(default=0, compare=False)
+    """Its place in the order in which items came."""
+
+    @property
+    def live(self) -> bool:
+        """Tell whether a target holds it, under whatever terms."""
+        return self.use is not Use.ENDING
+
+    @property
+    def kept(self) -> bool:
+        """Tell whether it is there for a hold only."""
+        return self.use is Use.KEPT
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -251,9 +266,12 @@ class Subject:
         self.policy = policy
         self.name = name
         self.now = 0
-        self.items: dict[tuple[str, str, str, str], Item] = {}
+        self.reading = reading(policy)
+        self.items = Held()
+        self.deadlines = Deadlines()
+        """Last days as they follow from the events so far."""
         self.memo: dict[object, Any] = {}
-        """Last days and holds as they follow from the events so far: asked for again and again between two events."""
+        """What else follows from the entries so far, and is asked for again and again between two."""
         self.matters: dict[str, Matter] = {}
         self.times: dict[str, list[int]] = {}
         """When events of each type happened, whatever they were about."""
@@ -293,8 +311,11 @@ class Subject:
         return self.policy.zone.day(self.now)
 
     def changed(self) -> None:
-        """Let go of what was worked out from the events so far: there is one more."""
+        """Let go of all that was worked out from the entries so far."""
         self.memo.clear()
+        self.deadlines = Deadlines()
+        self.deadlines.matters.update(self.matters)
+        self.items.moved.update((i.activity, i.matter) for i in self.items.values())
 
     @property
     def has_account(self) -> bool:

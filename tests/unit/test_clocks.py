@@ -15,17 +15,17 @@ from lineage.clocks import (
     clock_end,
     closed_on,
     covers,
-    first_end,
     is_transaction,
     keeping_now,
     keeping_of,
     keepings,
     last_day,
-    matter_kind,
     parameter_end,
     retention_end,
 )
+from lineage.due import first_end
 from lineage.policy import Clock, Closing, Hold
+from lineage.reading import matter_kind
 from lineage.subject import Item, Matter, Subject, Use
 
 SELLING = activity("selling")
@@ -41,6 +41,7 @@ def subject(*holds: dict[str, Any], matters: tuple[Matter, ...] = (), **more: An
     s = Subject(policy(rows.pop("settings", None), holds=list(holds), **rows))
     s.now = second("2024-06-10")
     s.matters = {f"{m.kind}:{n}": m for n, m in enumerate(matters)}
+    s.changed()
     return s
 
 
@@ -804,8 +805,7 @@ def test_the_first_end_is_the_earliest_of_what_is_in_ordinary_use() -> None:
     bought(p, None, "order:3")
     assert first_end(p.s) == day("2025-03-05")
     for i in p.s.items.values():
-        i.use = Use.KEPT if i.matter == "order:1" else i.use
-    p.s.changed()
+        p.s.items.turn(i, Use.KEPT if i.matter == "order:1" else i.use)
     assert first_end(p.s) == day("2025-04-01")
     assert first_end(bought(shopper(rule()), None).s) is None
     assert first_end(shopper(rule()).s) is None

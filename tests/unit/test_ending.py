@@ -196,14 +196,13 @@ def test_what_is_ending_already_is_not_ended_again() -> None:
     assert [tuple(c.why) for c in s.commands.values()] == [("name",), ("email",)]
 
 
-def test_what_was_kept_may_end_and_the_first_end_is_looked_for_anew() -> None:
+def test_what_was_kept_may_end() -> None:
     s = subject(("shop", "selling", "name"))
     (item,) = s.items.values()
-    item.use, item.command = Use.KEPT, "old"
-    s.memo["first_end"] = "known"
+    s.items.turn(item, Use.KEPT)
+    item.command = "old"
     ended(s, 0)
     assert item.use is Use.ENDING
-    assert "first_end" not in s.memo
 
 
 # -- answers -----------------------------------------------------------------------------------------------------------
@@ -264,7 +263,7 @@ def test_an_answer_to_another_kind_of_command_erases_nothing() -> None:
 def test_what_came_again_after_the_command_is_not_gone_with_its_answer() -> None:
     s, command = commanded(("shop", "selling", "name"), ("shop", "selling", "email"))
     back = next(iter(s.items.values()))
-    back.use = Use.ORDINARY
+    s.items.turn(back, Use.ORDINARY)
     acknowledge(s, command, "erased")
     assert list(s.items.values()) == [back]
 

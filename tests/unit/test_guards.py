@@ -282,7 +282,7 @@ def test_data_are_sold_with_a_permission_for_that_buyer_only() -> None:
     s = subject(guards=may)
     s.uses = {"sale": 1}
     assert not answer(s, "sale", to="b", categories=("name", "phone"))[0], "what is not held cannot be sold"
-    s.items["shop", "selling", "name", ""].use = Use.KEPT
+    s.items.turn(s.items["shop", "selling", "name", ""], Use.KEPT)
     assert not answer(s, "sale", to="b", categories=("name",))[0]
     s.restrictions = [Restriction("", "asked", ("Q-1",), 1)]
     assert answer(s, "sale", to="b", categories=("email",)) == (False, ("G-1", "Q-1"))

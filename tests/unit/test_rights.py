@@ -194,6 +194,7 @@ def test_nothing_is_done_before_the_identity_is_proven() -> None:
 
 def sold(s: Subject) -> Subject:
     s.matters["order:1"] = Matter("order", "order:1", [(NOW - 9, "order.placed", {}), (NOW - 9, "order.paid", {})])
+    s.changed()
     return s
 
 
