@@ -1,7 +1,8 @@
-"""`lineage schemas`: bring the schemas into a schema registry, or say what stands against it. Findings and ids leave."""
+"""`lineage schemas` and `lineage asyncapi`: the contracts for others. A registry gets them, or a document is printed."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -10,6 +11,7 @@ import click
 
 from lineage.errors import BadCall
 from streams import settings as settings_module
+from streams.asyncapi import document
 from streams.cli_words import F, echo_json, json_option
 from streams.schema_registry import SchemaRegistry
 from streams.topics import Topics
@@ -81,4 +83,11 @@ def check(
     ctx.exit(1 if found else 0)
 
 
-COMMANDS = (schemas,)
+@click.command()
+@click.option("--topics", "prefix", default="lineage", show_default=True, metavar="PREFIX", help="How the topics' names begin.")
+def asyncapi(prefix: str) -> None:
+    """Print the AsyncAPI 3.0 document of the topics: names, layout, keys, headers, schemas."""
+    click.echo(json.dumps(document(Topics(prefix)), indent=1, ensure_ascii=False))
+
+
+COMMANDS = (schemas, asyncapi)
