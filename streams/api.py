@@ -6,6 +6,7 @@ acknowledged once it is durable. Errors are problem documents that say what to d
 
 from __future__ import annotations
 
+import datetime as dt
 import hmac
 import re
 import time
@@ -27,9 +28,10 @@ import schemas
 from lineage.errors import BadCall, LineageError, NotFound
 from lineage.guards import Question
 from lineage.rights import ARTICLE
-from streams import views
+from streams import planning, views
 from streams.app import Agents
 from streams.asking import names, rights_request, text
+from streams.cli_words import seconds
 from streams.desk import Desk
 from streams.intake_kafka import KafkaIntake
 from streams.journal import Intake
@@ -265,12 +267,24 @@ class Api:
         identifier = _identifier(body)
         controller, right = text(body, "controller"), text(body, "right")
         more = {k: text(body, k) for k in ("via", "channel", "ground") if body.get(k)}
-        at = _whole(body, "at", int(time.time()), _SECOND_MAX)
+        at = self._moment(controller, body)
         found = await self._desk.do(
-            lambda: views.plan(self._pipeline, controller, identifier, right, at, scope=names(body, "scope"),
+            lambda: planning.plan(self._pipeline, controller, identifier, right, at, scope=names(body, "scope"),
                                of=names(body, "of"), **more),
         )  # fmt: skip
         return reply(found)
+
+    def _moment(self, controller: str, body: Mapping[str, Any]) -> int:
+        """Read `at`: a second, or a day (or moment) on the controller's clock, such as 2026-12-01; now where there is none."""
+        given = body.get("at")
+        if isinstance(given, str) and controller in self._pipeline.policies:
+            try:
+                moment = dt.datetime.fromisoformat(given)
+                return int(moment.timestamp()) if moment.tzinfo else seconds(self._pipeline.policies[controller], moment)
+            except (ValueError, OverflowError):
+                msg = "at must be a day such as 2026-12-01, a moment such as 2026-12-01T10:00, or seconds since the epoch"
+                raise BadCall(msg) from None
+        return _whole(body, "at", int(time.time()), _SECOND_MAX)
 
     async def ask(self, request: Request) -> Response:
         """Answer a service that asks first; the answer is in the audit log when this answers."""

@@ -17,7 +17,7 @@ from lineage.errors import NotFound
 from lineage.policy import Policy
 from lineage.rights import ARTICLE
 from lineage.store import AuditRow, CaseRow
-from streams import picture, views
+from streams import picture, planning, views
 from streams.cli_open import policy_of
 from streams.cli_words import DayType, IdentifierType, controller_option, echo_json, json_option, seconds
 from streams.render import console, print_case, print_cases, print_impact, print_lineage, print_plan
@@ -68,7 +68,7 @@ def plan(right: str, identifier: tuple[str, str], controller: str, at: dt.dateti
     """Show what a request would do, item by item, without doing it."""
     with reading() as pipeline:
         policy = policy_of(pipeline, controller)
-        found = views.plan(
+        found = planning.plan(
             pipeline, controller, identifier, right, moment(policy, at), via=via, scope=scope, of=of, channel=channel
         )
     if as_json:

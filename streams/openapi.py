@@ -71,7 +71,20 @@ def document() -> dict[str, Any]:
         "/v1/cases/{case}/export": {"get": _call("Hand over the values for access or portability"), "parameters": _path("case")},
         "/v1/lineage": {"post": _call("Tell what is held of a person", _object(("controller", "identifier"), **person))},
         "/v1/plan": {
-            "post": _call("Tell what a request would do", _object(("controller", "identifier", "right"), **person, right=_TEXT))
+            "post": _call(
+                "Tell what a request would do on a day: each item's decision, reasons in words, and the day on which it goes",
+                _object(
+                    ("controller", "identifier", "right"),
+                    **person,
+                    right=_TEXT,
+                    via=_TEXT,
+                    channel=_TEXT,
+                    ground=_TEXT,
+                    scope={"type": ["string", "array"], "items": _TEXT},
+                    of={"type": ["string", "array"], "items": _TEXT},
+                    at={"type": ["string", "integer"], "description": "a day such as 2026-12-01, or seconds since the epoch"},
+                ),
+            )
         },
         "/v1/ask": {"post": _call("Ask first: may we?", _object(("controller", "identifier", "gate"), **person, gate=_TEXT))},
         "/v1/audit": {"get": _call("Read the audit log")},

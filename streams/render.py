@@ -19,7 +19,8 @@ from lineage.policy import Policy
 from lineage.policy_check import Finding
 from lineage.rehearsal import Result
 from lineage.scenario import Scenario
-from streams.views import Affected, Holding, Lineage, Plan
+from streams.planning import Plan
+from streams.views import Affected, Holding, Lineage
 
 _REASONS_MAX = 4
 _COLOURS = {"erase": "red", "notify": "red", "expire cookie": "red", "retain": "yellow", "erased": "green", "retained": "yellow",
@@ -125,7 +126,7 @@ def _target(branch: Tree, name: str, holdings: Sequence[Holding]) -> None:
 
 
 def print_plan(found: Plan) -> None:
-    """Print what a request would do."""
+    """Print what a request would do: a table of decisions with their rules, each in words, and what goes on which day."""
     out = console()
     state = {"open": "would be open until all have answered", "closed": "would be closed at once"}.get(
         found.state, "would be declined"
@@ -134,19 +135,26 @@ def print_plan(found: Plan) -> None:
     if not found.decisions:
         out.print("Nothing is held that this right would touch.")
         return
-    table = _table("target", "decision", "categories", "until", "because")
+    table = _table("target", "decision", "categories", "goes on", "because")
     for column in (0, 1, 3):
         table.columns[column].no_wrap = True
-    for d in sorted(found.decisions, key=lambda d: (d.decision == "suppress", d.decision == "retain")):
-        about = f"\n[dim]for {words(d.activity)}[/]" if d.activity and d.target else ""
-        until = d.until.isoformat() if d.until else "not known yet" if d.decision == "retain" else ""
+    for d in sorted(found.decisions, key=lambda d: _LAST.index(d.decision) + 1 if d.decision in _LAST else 0):
+        about = f"\n[dim]for {words(d.activity)}[/]" if d.activity and d.target and d.decision not in ("retain", "stay") else ""
+        goes = d.goes.isoformat() if d.goes else "not known yet" if d.decision in ("retain", "stay") else ""
         table.add_row(
-            words(d.target or d.activity) + about, _colour(d.decision), words(", ".join(d.categories)), until, _because(d.because)
+            words(d.target or d.activity) + about, _colour(d.decision), words(", ".join(d.categories)), goes, _because(d.because)
         )
     out.print(table)
     for d in found.decisions:
         if d.decision not in ("erase", "notify"):
             out.print(f"  [dim]·[/] {escape(d.words)}", soft_wrap=True)
+    if found.going:
+        out.print("\nWhat remains goes by itself, and nobody has to ask again:")
+        for day, names in found.going:
+            out.print(f"  {day.isoformat() if day else 'no day known yet'}  {escape('; '.join(names))}", soft_wrap=True)
+
+
+_LAST = ("retain", "stay", "suppress")
 
 
 def print_cases(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -49,6 +49,8 @@ def client(running: Running) -> Iterator[httpx.Client]:
         ("POST", "/v1/lineage", []),
         ("POST", "/v1/plan", {**PERSON, "right": "erasure", "at": "tomorrow"}),
         ("POST", "/v1/plan", {**PERSON, "right": "erasure", "at": 10**30}),
+        ("POST", "/v1/plan", {**PERSON, "right": "erasure", "at": "2026-02-30"}),
+        ("POST", "/v1/plan", {**PERSON, "right": "erasure", "scope": "marketting"}),
         ("POST", "/v1/ask", {**PERSON, "gate": "message", "activity": []}),
         ("POST", "/v1/ask", {**PERSON, "gate": "chance"}),
         ("POST", "/v1/receipts", {"command": 5, "outcome": "erased"}),
@@ -65,6 +67,15 @@ def test_a_wrong_call_of_any_kind_is_the_callers_error_and_shows_no_value(
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["detail"]
     assert "clo@" not in answer.text
+
+
+def test_a_plan_is_for_a_day_on_the_controllers_clock(client: httpx.Client) -> None:
+    days = {}
+    for given in ("2026-12-01", "2026-12-01T12:30", "2026-11-30T23:30:00Z", 1_796_000_000):
+        days[given] = client.post("/v1/plan", json={**PERSON, "right": "erasure", "at": given}).json()["day"]
+    assert days == dict.fromkeys(("2026-12-01", "2026-12-01T12:30", "2026-11-30T23:30:00Z"), "2026-12-01") | {
+        1_796_000_000: "2026-11-30"
+    }
 
 
 def test_an_unknown_controller_is_not_found(client: httpx.Client) -> None:

@@ -6,7 +6,7 @@ import re
 from shop import Shop, at
 
 from lineage import policy_file
-from streams import views
+from streams import planning, views
 from streams.picture import Held, draw
 
 
@@ -83,7 +83,7 @@ def test_a_dry_run_says_what_a_request_then_does_and_writes_nothing() -> None:
         now="2024-10-04",
     )
     before = shop.store.digest(), shop.store.counts()
-    found = views.plan(shop.pipeline, "pompdelux", ("email", "buyer@example.org"), "erasure", at("2024-12-01"))
+    found = planning.plan(shop.pipeline, "pompdelux", ("email", "buyer@example.org"), "erasure", at("2024-12-01"))
     assert (shop.store.digest(), shop.store.counts()) == before
     foreseen = {(d.target, c) for d in found.decisions if d.decision == "erase" for c in d.categories}
     case = shop.request("erasure", "2024-12-01")
