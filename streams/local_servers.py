@@ -27,7 +27,7 @@ from lineage.errors import WorldError
 from streams.server_files import Sources
 
 HOST = "127.0.0.1"
-START_SECONDS_MAX = 120
+START_SECONDS_MAX = 180
 STOP_SECONDS_MAX = 30
 _LOG_LINES_SHOWN = 15
 _POLL_SECONDS = 0.05
@@ -222,7 +222,7 @@ KAFKA_SETTINGS = {
     "share.coordinator.state.topic.min.isr": 1,
     "group.initial.rebalance.delay.ms": 0,
     # A node that was killed may come back as soon as its former self counts as dead.
-    "broker.session.timeout.ms": 2000,
+    "broker.session.timeout.ms": 3000,
     "broker.heartbeat.interval.ms": 250,
     "log.cleaner.dedupe.buffer.size": 16 << 20,
 }

@@ -19,10 +19,11 @@ import neo4j
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from servers import containers
 from servers.fixtures import sources
 
 from streams import cli, server_files
-from streams.local_servers import Kafka, LocalServer, ServerFailed
+from streams.local_servers import Kafka, LocalServer, Neo4j, ServerFailed
 from streams.server_files import ProgramMissing, Sources
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -176,12 +177,12 @@ def test_a_registry_that_is_killed_keeps_its_schemas_and_their_ids(own_registry)
     stopped(server)
 
 
-def test_a_server_does_not_outlive_a_parent_that_is_killed(tmp_path: Path, start_server) -> None:
+def test_a_server_does_not_outlive_a_parent_that_is_killed(tmp_path: Path, have_program) -> None:
+    have_program("kafka")
     script = (
         "import sys\nfrom pathlib import Path\nfrom servers.fixtures import sources\nfrom streams.local_servers import Kafka\n"
         "server = Kafka(Path(sys.argv[1]), sources(), quick=True)\nserver.launch()\nprint(server.pid, flush=True)\nserver.wait(300)"
     )
-    start_server("kafka").stop()  # so that its program is there, or the test is skipped
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
     with subprocess.Popen((sys.executable, "-c", script, tmp_path), env=environment, text=True, stdout=subprocess.PIPE) as parent:
         pid = int(parent.stdout.readline())
@@ -190,8 +191,8 @@ def test_a_server_does_not_outlive_a_parent_that_is_killed(tmp_path: Path, start
     wait_until(lambda: gone(pid))
 
 
-def test_a_server_that_cannot_start_shows_why_and_where_its_log_is(tmp_path: Path, start_server) -> None:
-    start_server("kafka").stop()
+def test_a_server_that_cannot_start_shows_why_and_where_its_log_is(tmp_path: Path, have_program) -> None:
+    have_program("kafka")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -201,6 +202,53 @@ def test_a_server_that_cannot_start_shows_why_and_where_its_log_is(tmp_path: Pat
     assert str(tmp_path / "server.log") in str(failed.value)
     assert "Address already in use" in str(failed.value)
     assert not server.running
+
+
+def test_the_password_of_a_neo4j_stays_and_is_for_its_owner_only(tmp_path: Path) -> None:
+    given = Neo4j(tmp_path).password
+    assert Neo4j(tmp_path).password == given
+    assert Neo4j(tmp_path / "other").password != given
+    assert (tmp_path / "password").stat().st_mode & 0o077 == 0
+
+
+# -- what tests get where nothing can be started ------------------------------------------------------------------------
+
+
+def run_a_test_without_programs(tmp_path: Path, **env: str) -> str:
+    keep = {k: v for k, v in os.environ.items() if not k.startswith("LINEAGE_TEST")}
+    environment = {**keep, "PATH": str(tmp_path), "LINEAGE_SERVERS_CACHE": str(tmp_path / "cache"), **env}
+    name = f"{__file__}::{test_kafka_takes_and_gives_messages.__name__}"
+    words = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'tests'}", name)
+    return subprocess.run(words, cwd=ROOT, text=True, capture_output=True, env=environment).stdout
+
+
+def test_without_programs_a_test_is_skipped_with_one_line_that_says_how_to_have_them(tmp_path: Path) -> None:
+    out = run_a_test_without_programs(tmp_path)
+    assert "1 skipped" in out
+    line = next(line for line in out.splitlines() if line.startswith("SKIPPED"))
+    assert "a server (kafka) is missing; install Java and Maven, or start Docker, or name a running one with" in line
+
+
+def test_where_nothing_may_be_skipped_a_missing_server_fails(tmp_path: Path) -> None:
+    out = run_a_test_without_programs(tmp_path, LINEAGE_TESTS_REQUIRE_ALL="1")
+    assert "a server (kafka) is missing; install" in out
+    assert "1 error" in out
+
+
+def test_an_engine_is_told_to_publish_on_loopback_only_and_to_remove_what_it_ran(tmp_path: Path, monkeypatch) -> None:
+    docker, told = tmp_path / "docker", tmp_path / "told"
+    docker.write_text(f'#!/bin/sh\n[ $1 = logs ] && echo "Kafka Server started" || echo "$@" >> {told}\n')
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    server = containers.KafkaContainer(containers.engine())
+    for call in (server.start, server.pause, server.resume, server.kill, server.start, server.remove, server.remove):
+        call()
+    info, run, *rest = told.read_text().splitlines()
+    assert info == "info"
+    assert f"-p 127.0.0.1:{server.port}:9092" in run
+    assert f"KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://{server.bootstrap} " in run
+    assert [line.split()[0] for line in rest] == ["pause", "unpause", "kill", "start", "rm"]
+    assert {line.split()[-1] for line in rest} == {server.id}
 
 
 # -- lineage dev ------------------------------------------------------------------------------------------------------
@@ -224,9 +272,9 @@ def dev(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[str], d
         process.communicate()
 
 
-def test_lineage_dev_runs_all_three_says_where_they_are_and_ends_them(dev, start_server) -> None:
+def test_lineage_dev_runs_all_three_says_where_they_are_and_ends_them(dev, have_program) -> None:
     for name in ("kafka", "neo4j", "registry"):
-        start_server(name).kill()  # so that its program is there, or the test is skipped
+        have_program(name)
     process, told = dev()
     variables, pids = told["environment"], [server["pid"] for server in told["servers"].values()]
     assert set(variables) == {
@@ -243,25 +291,23 @@ def test_lineage_dev_runs_all_three_says_where_they_are_and_ends_them(dev, start
     assert process.wait(60) == 0, process.stderr.read()
     assert all(gone(pid) for pid in pids)
 
-    process, told = dev("--only", "neo4j")
-    assert set(told["servers"]) == {"neo4j"}
-    assert told["environment"]["LINEAGE_NEO4J_PASSWORD"] == auth[1]
-    with neo4j.GraphDatabase.driver(told["environment"]["LINEAGE_NEO4J"], auth=auth) as driver:
-        assert len(driver.execute_query("MATCH (n:Probe) RETURN n").records) == 1
+    process, told = dev("--only", "registry")
+    assert set(told["environment"]) == {"LINEAGE_REGISTRY"}
+    assert httpx.get(f"{told['environment']['LINEAGE_REGISTRY']}/subjects", timeout=30).json() == ["probe"]
     second = subprocess.run((*LINEAGE, "dev", "--data", told["data"]), cwd=ROOT, text=True, capture_output=True)
     assert second.returncode == 2
     assert second.stderr.startswith("lineage: another `lineage dev` runs on")
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 0
-    assert gone(told["servers"]["neo4j"]["pid"])
+    assert gone(told["servers"]["registry"]["pid"])
 
 
-def test_lineage_dev_ends_with_one_line_when_a_server_dies(dev, start_server) -> None:
-    start_server("registry").kill()
-    process, told = dev("--only", "registry")
-    os.kill(told["servers"]["registry"]["pid"], signal.SIGKILL)
+def test_lineage_dev_ends_with_one_line_when_a_server_dies(dev, have_program) -> None:
+    have_program("kafka")
+    process, told = dev("--only", "kafka")
+    os.kill(told["servers"]["kafka"]["pid"], signal.SIGKILL)
     assert process.wait(60) == 2
-    assert process.stderr.read().splitlines()[-1].startswith("lineage: registry has ended by itself; its log is ")
+    assert process.stderr.read().splitlines()[-1].startswith("lineage: kafka has ended by itself; its log is ")
 
 
 def called(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
@@ -270,8 +316,8 @@ def called(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
     return ended.value.code, capsys.readouterr().err.splitlines()[-1]
 
 
-def test_lineage_dev_names_the_option_for_a_port_that_is_taken(tmp_path: Path, capsys, start_server) -> None:
-    start_server("kafka").kill()
+def test_lineage_dev_names_the_option_for_a_port_that_is_taken(tmp_path: Path, capsys, have_program) -> None:
+    have_program("kafka")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -135,6 +135,20 @@ def own_registry(start_server) -> Iterator[Callable[[], Registry]]:
 
 
 @pytest.fixture
+def have_program(needed) -> Callable[[str], None]:
+    """Give a function for tests that start servers themselves: it fetches a kind's program, or skips the test."""
+
+    def have(name: str) -> None:
+        try:
+            sources().java(KINDS[name].java_least)
+            sources().server(name)
+        except ProgramMissing as error:
+            needed(f"the program of a server ({name})", f"install Java and Maven ({error})")
+
+    return have
+
+
+@pytest.fixture
 def unique() -> Callable[[str], str]:
     """Give a function that makes a name nobody else has: for topics, consumer groups, schema subjects."""
     return lambda name: f"{name}-{uuid.uuid4().hex[:12]}"
