@@ -15,12 +15,15 @@ from lineage.policy import Activity, Ids, Policy, Recipient
 from lineage.store import Shape
 
 
-class Receiver(NamedTuple):
-    """A party that an activity's data go to, with its role (GDPR art. 4), and which of the categories it may get."""
+class Holder(NamedTuple):
+    """A system, or a party that data go to, and which of the categories it may hold; `role` (GDPR art. 4) if it is a party.
+
+    What the policy calls by one name is one: a system that another party runs as a recipient is held in, with a role.
+    """
 
     name: str
-    role: str
     categories: Ids
+    role: str = ""
 
 
 class Landing(NamedTuple):
@@ -30,8 +33,8 @@ class Landing(NamedTuple):
     purpose: str
     legal_basis: Ids
     categories: Ids
-    systems: Ids
-    recipients: tuple[Receiver, ...]
+    systems: tuple[Holder, ...]
+    recipients: tuple[Holder, ...]
 
     @property
     def edges(self) -> int:
@@ -40,17 +43,19 @@ class Landing(NamedTuple):
 
 
 def landings(policy: Policy, type_: str, body: ShapeBody) -> tuple[Landing, ...]:
-    """Give the activities that list such events and take one of the categories that they carry."""
+    """Give the activities that list such events and take a category that they carry, or tell a recipient of them."""
     fields = dict(body.fields)
     kinds = kinds_of(policy, type_, fields.get("channel"), fields.get("network"))
     by_term = policy.by_term()
-    categories = {by_term[t] for t in body.terms if t in by_term}
+    carried = {by_term[t] for t in body.terms if t in by_term}
+    carried |= {c.id for c in policy.categories.values() if type_ in c.arises_from}
     found = []
     for activity in policy.activities.values():
         base = next((k.base for k in kinds if k.base in activity.events), None)
-        held = categories & set(activity.categories)
-        if base is not None and held:
-            found.append(_landing(policy, activity, base, tuple(sorted(held)), type_))
+        if base is not None:
+            landing = _landing(policy, activity, base, tuple(c for c in activity.categories if c in carried), type_)
+            if landing.categories or landing.recipients:
+                found.append(landing)
     return tuple(found)
 
 
@@ -60,13 +65,24 @@ def landings_of(policy: Policy | None, shape: Shape) -> tuple[Landing, ...]:
 
 
 def _landing(policy: Policy, activity: Activity, base: str, held: Ids, type_: str) -> Landing:
-    systems = tuple(s for s in systems_of(activity, base) if set(activity.in_systems.get(s, held)) & set(held))
-    reached = (policy.recipients[n] for n in activity.recipients)
-    receivers = tuple(_receiver(r, held) for r in reached if not r.reached_by or type_ in r.reached_by)
     bases = tuple(dict.fromkeys(g.kind.value for g in activity.basis))
-    return Landing(activity.id, activity.name, bases, held, systems, receivers)
+    systems = []
+    for name in systems_of(activity, base):
+        may = tuple(c for c in held if c in activity.in_systems.get(name, held))
+        owner = policy.recipients.get(name)
+        if owner is not None:
+            may = _received(owner, may, may, type_)
+        if may:
+            systems.append(Holder(name, may, "" if owner is None else owner.role.value))
+    recipients = [policy.recipients[name] for name in activity.recipients]
+    told = [(r, _received(r, held, activity.categories, type_)) for r in recipients if r.name not in policy.systems]
+    reached = tuple(Holder(r.name, categories, r.role.value) for r, categories in told if categories)
+    return Landing(activity.id, activity.name, bases, held, tuple(systems), reached)
 
 
-def _receiver(recipient: Recipient, held: Ids) -> Receiver:
-    may = held if recipient.receives is None else tuple(c for c in held if c in recipient.receives)
-    return Receiver(recipient.name, recipient.role.value, may)
+def _received(recipient: Recipient, carried: Ids, gathered: Ids, type_: str) -> Ids:
+    """Give what a recipient may get: at every event what this one carries, at one that it waits for what was gathered."""
+    if recipient.reached_by and type_ not in recipient.reached_by:
+        return ()
+    found = gathered if recipient.reached_by else carried
+    return found if recipient.receives is None else tuple(c for c in found if c in recipient.receives)

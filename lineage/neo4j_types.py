@@ -24,12 +24,13 @@ _KEPT_FOR: LiteralString = (
 )
 _HELD_IN: LiteralString = (
     "UNWIND $rows AS r MATCH (a:Activity {controller: r[0], id: r[1]}) MATCH (t:Target {controller: r[0], id: r[2]})"
-    " MERGE (a)-[:HELD_IN]->(t)"
+    " MERGE (a)-[e:HELD_IN]->(t)"
+    " SET e.categories = coalesce(e.categories, []) + [c IN r[3] WHERE NOT c IN coalesce(e.categories, [])]"
 )
 _DISCLOSED_TO: LiteralString = (
     "UNWIND $rows AS r MATCH (a:Activity {controller: r[0], id: r[1]}) MATCH (t:Target {controller: r[0], id: r[2]})"
-    " MERGE (a)-[d:DISCLOSED_TO]->(t)"
-    " SET d.categories = coalesce(d.categories, []) + [c IN r[3] WHERE NOT c IN coalesce(d.categories, [])]"
+    " MERGE (a)-[e:DISCLOSED_TO]->(t)"
+    " SET e.categories = coalesce(e.categories, []) + [c IN r[3] WHERE NOT c IN coalesce(e.categories, [])]"
 )
 _ERASE: tuple[LiteralString, ...] = (
     "MATCH (:Shape)-[k:KEPT_FOR]->(:Activity) DELETE k",
@@ -40,25 +41,28 @@ _ERASE: tuple[LiteralString, ...] = (
 async def draw_shapes(tx: Transaction, drawn: Mapping[Shape, Iterable[Landing]]) -> None:
     """Draw the landings of shapes that have none yet. The caller holds the lock on types."""
     kept: list[list[object]] = []
-    activities, systems, recipients, held = set(), set(), set(), set()
+    activities, systems, recipients = set(), set(), set()
+    held: dict[tuple[str, str, str], set[str]] = {}
     told: dict[tuple[str, str, str], set[str]] = {}
     for shape, landings in drawn.items():
+        owner = shape.controller
         for x in landings:
-            receivers = [r for r in x.recipients if r.categories]
-            names = sorted(r.name for r in receivers)
-            kept.append([shape.id, shape.controller, x.activity, list(x.categories), list(x.systems), names])
-            activities.add((shape.controller, x.activity, x.purpose, x.legal_basis))
-            systems |= {(shape.controller, s) for s in x.systems}
-            held |= {(shape.controller, x.activity, s) for s in x.systems}
-            recipients |= {(shape.controller, r.name, r.role) for r in receivers}
-            for r in receivers:
-                told.setdefault((shape.controller, x.activity, r.name), set()).update(r.categories)
+            activities.add((owner, x.activity, x.purpose, x.legal_basis))
+            lists = [[h.name for h in x.systems], [h.name for h in x.recipients]]
+            kept.append([shape.id, owner, x.activity, list(x.categories), *lists])
+            for holder in x.systems:
+                systems.add((owner, holder.name))
+                recipients |= {(owner, holder.name, holder.role)} if holder.role else set()
+                held.setdefault((owner, x.activity, holder.name), set()).update(holder.categories)
+            for holder in x.recipients:
+                recipients.add((owner, holder.name, holder.role))
+                told.setdefault((owner, x.activity, holder.name), set()).update(holder.categories)
     for statement, rows in (
         (_ACTIVITY, [[c, a, p, list(basis)] for c, a, p, basis in sorted(activities)]),
         (_SYSTEM, [list(s) for s in sorted(systems)]),
         (_RECIPIENT, [list(r) for r in sorted(recipients)]),
         (_KEPT_FOR, sorted(kept)),
-        (_HELD_IN, [list(h) for h in sorted(held)]),
+        (_HELD_IN, [[*t, sorted(categories)] for t, categories in sorted(held.items())]),
         (_DISCLOSED_TO, [[*t, sorted(categories)] for t, categories in sorted(told.items())]),
     ):
         if rows:

@@ -35,7 +35,7 @@ from servers.fixtures import Neo4jAt, empty_neo4j
 from lineage import neo4j_server, neo4j_store, neo4j_types, neo4j_write
 from lineage.digest import verify_chain
 from lineage.errors import Conflict, StoreUnavailable
-from lineage.landing import Landing, Receiver
+from lineage.landing import Holder, Landing
 from lineage.neo4j_store import Neo4jStore
 from lineage.store import Batch, CaseRow, Entry, Link, Position, Tombstone
 
@@ -460,8 +460,10 @@ def test_persons_and_devices_commands_and_cases_are_what_they_are_called(store: 
 
 
 def landing(*systems: str) -> Landing:
-    receivers = (Receiver("carrier", "independent", ("name",)), Receiver("network", "source", ()))
-    return Landing("A-1", "sell", ("contract",), ("name", "email"), systems, receivers)
+    held = ("name", "email")
+    return Landing(
+        "A-1", "sell", ("contract",), held, tuple(Holder(s, held) for s in systems), (Holder("carrier", ("name",), "independent"),)
+    )
 
 
 def drawn(cypher: Cypher) -> list[tuple[Any, ...]]:
