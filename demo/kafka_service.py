@@ -65,7 +65,8 @@ class Shop:
         number, id_ = order["customer_number"], order["order"]
         event = {
             "id": f"shop-order-{id_}", "source": "demo/kafka_service", "type": "order.placed", "controller": CONTROLLER,
-            "order": id_, "time": dt.datetime.now(dt.UTC).isoformat(), "person": {"email": order["email"], "customer_number": number},
+            "order": id_, "time": dt.datetime.now(dt.UTC).isoformat(),
+            "person": {"email": order["email"], "customer_number": number},
             "data": {**{column: order[column] for column in COLUMNS}, "order_content": order["content"]},
         }  # fmt: skip
         with self._open() as db:
