@@ -177,7 +177,7 @@ class Cluster:
 
     def log_of_events(self) -> list[Received]:
         """Read all events again from the first, partition by partition."""
-        consumer = KafkaConsumer(bootstrap_servers=self.bootstrap)
+        consumer = KafkaConsumer(bootstrap_servers=self.bootstrap, isolation_level="read_committed")
         found: list[Received] = []
         try:
             partitions = [Partition(t, p) for t in self.topics.events for p in consumer.partitions_for_topic(t) or ()]

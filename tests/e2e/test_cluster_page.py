@@ -31,7 +31,7 @@ def test_the_commands_of_the_page_work_as_they_stand(tmp_path: Path, kafka_serve
         "LINEAGE_KAFKA": kafka_server.bootstrap, "LINEAGE_NEO4J": neo4j_clean.uri, "LINEAGE_NEO4J_USER": neo4j_clean.user,
         "LINEAGE_NEO4J_PASSWORD": neo4j_clean.password, "LINEAGE_REGISTRY": registry_server.url,
     }  # fmt: skip
-    (tmp_path / "servers.json").write_text(json.dumps(servers))
+    (tmp_path / "servers.json").write_text(json.dumps({"environment": servers}))
     port = str(free_port())
     script = "".join(blocks).replace("lineage dev --json > servers.json &\n", "").replace("8787", port)
     script = script.replace("--workers 2 &", "--workers 2 & WORKERS=$!").replace("lineage serve &", "lineage serve & API=$!")
