@@ -85,20 +85,23 @@ def load_policies(told: Settings) -> dict[str, Policy]:
 def _store(told: Settings, policies: Mapping[str, Policy], *, readonly: bool) -> GraphStore:
     """Open the graph: in Neo4j where the settings name one, else in the file."""
     if told.neo4j is not None:
-        return _neo4j(told.neo4j, policies)
+        return _neo4j(told.neo4j, policies, readonly=readonly)
     if readonly and not told.file.exists():
         msg = f"{told.file}: there is no graph yet; start one with `lineage up`, or name the folder in LINEAGE_DATA"
         raise NotFound(msg)
     return SQLiteStore.open(told.file, readonly=readonly, pages_max=None if readonly else told.store_pages_max)
 
 
-def _neo4j(told: Neo4j, policies: Mapping[str, Policy]) -> GraphStore:
+def _neo4j(told: Neo4j, policies: Mapping[str, Policy], *, readonly: bool) -> GraphStore:
     from lineage.neo4j_store import Neo4jStore  # noqa: PLC0415
 
     def landings(shape: Shape) -> Iterable[Landing]:
         return landings_of(policies.get(shape.controller), shape)
 
-    return Neo4jStore.open(told.uri, told.user, told.password, landings=landings)
+    store = Neo4jStore.open(told.uri, told.user, told.password, landings=landings)
+    if not readonly:
+        store.draw()
+    return store
 
 
 def _policy(told: Settings, controller: str, given: Mapping[str, Any] | None) -> Policy:

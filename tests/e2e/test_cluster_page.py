@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,10 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from cluster import Cluster
 from running import ROOT, free_port
+
+from streams.topics import Topics
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
@@ -45,6 +49,47 @@ def test_the_commands_of_the_page_work_as_they_stand(tmp_path: Path, kafka_serve
     assert re.search(r"\d+ topics, 0 lacking", done.stdout)
     assert "ann@example.org" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_service_of_the_page_emits_and_erases_on_command(
+    tmp_path: Path, kafka_server, neo4j_clean, unique, monkeypatch
+) -> None:
+    text = (ROOT / "docs" / "cluster.md").read_text("utf-8")
+    [block] = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    cluster = Cluster(tmp_path, kafka_server.bootstrap, unique("service"), neo4j_clean).make_topics()
+    monkeypatch.chdir(tmp_path)
+    # A prefix of the test's own, and a service that the test can stop, since both are a reader's choice.
+    words = f'topics=Topics("{cluster.topics.prefix}")'
+    block = block.replace("127.0.0.1:9092", kafka_server.bootstrap).replace(
+        f'Emitter("{kafka_server.bootstrap}")', f'Emitter("{kafka_server.bootstrap}", {words})'
+    )
+    block = block.replace(
+        f'bootstrap_servers="{kafka_server.bootstrap}")', f'bootstrap_servers="{kafka_server.bootstrap}", {words})'
+    )
+    head, _, end = block.partition("service.run()")
+    assert end.startswith("  # until")
+    names: dict[str, Any] = {"Topics": Topics}
+    cluster.start()
+    exec(compile(head, "docs/cluster.md", "exec"), names)  # noqa: S102 - what a reader would run
+    assert names["customers"]
+    serving = threading.Thread(target=lambda: names["service"].run(signals=False))
+    serving.start()
+    store = cluster.store()
+    try:
+        cluster.wait_until_consumed(store)
+        cluster.request("case-1", "ann@example.org")
+        cluster.wait_for("the answer", lambda: any(c.state == "acknowledged" for c in _commands(store)))
+        assert names["customers"] == {}
+    finally:
+        names["service"].stop()
+        serving.join(timeout=30)
+        store.close()
+        cluster.close()
+
+
+def _commands(store: Any) -> list[Any]:
+    case = store.case("case-1")
+    return list(store.facts([case.key]).commands) if case is not None else []
 
 
 @pytest.fixture
