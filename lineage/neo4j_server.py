@@ -151,13 +151,15 @@ class Neo4jServer:
                     result = await tx.run(statement, values)
                     while chunk := await _chunk(result):
                         await queue.put(chunk)
-            finally:
+            except Exception:
                 await queue.put(None)
+                raise
+            await queue.put(None)
 
         self._expect_open()
         filling = asyncio.run_coroutine_threadsafe(fill(), self._loop)
         try:
-            while (chunk := asyncio.run_coroutine_threadsafe(queue.get(), self._loop).result()) is not None:
+            while (chunk := self._wait(queue.get())) is not None:
                 yield from chunk
             with self._translated():
                 filling.result()

@@ -8,6 +8,7 @@ they were wrong about by the time they write is noticed then, and nothing is wri
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter, itemgetter
 from typing import Any, LiteralString, Self
 
 from lineage.digest import graph_digest
@@ -198,30 +199,30 @@ def _nowhere(_shape: Shape) -> Iterable[Landing]:
 async def _facts(tx: Transaction, asked: list[Key]) -> Facts:
     """Read the versions first and last: where they differ, another worker has written meanwhile, and all is read again."""
     while True:
-        members = dict((await ask(tx, _MEMBERS, keys=asked))[0][0])
-        own = sorted({*members, *asked})
-        links = {Link(a, b, _KINDS[kind], shape, at) for a, b, kind, shape, at in await ask(tx, _LINKS_OF, keys=own)}
-        among = sorted({*own, *(link.b for link in links if link.kind == "device")})
-        before = dict((await ask(tx, _VERSIONS, keys=among))[0][0])
-        identifiers = await ask(tx, _IDENTIFIERS_OF, keys=among)
-        observations = (await ask(tx, _OBSERVATIONS_OF, keys=among))[0][0]
-        entries = await ask(tx, _ENTRIES_OF, keys=own)
-        commands = await ask(tx, _COMMANDS_OF, keys=own)
+        before = dict((await ask(tx, _MEMBERS, keys=asked))[0][0])
+        own = sorted({*before, *asked})
+        links = set()
+        for a, b, kind, shape, at, version in (await ask(tx, _LINKS_OF, keys=own))[0][0]:
+            links.add(Link(a, b, _KINDS[kind], shape, at))
+            if kind == "USES_DEVICE":
+                before.setdefault(b, version)
+        among = sorted({*own, *before})
+        [[identifiers, observations, entries, commands]] = await ask(tx, _HANGING, own=own, among=among)
         after = dict((await ask(tx, _VERSIONS, keys=among))[0][0])
-        if before == after and all(after.get(key) == members.get(key) for key in own):
+        if before == after:
             return Facts(
-                identifiers=tuple(Identifier(*row) for row in identifiers),
+                identifiers=tuple(sorted(Identifier(*row) for row in identifiers)),
                 links=tuple(sorted(links)),
-                observations=tuple(sorted((Observation(*row) for row in observations), key=_by_key_and_time)),
-                entries=tuple(Entry(*row) for row in entries),
-                commands=tuple(CommandRow(*row) for row in commands),
-                version=tuple((key, after.get(key, 0)) for key in among if key in after or key in asked),
+                observations=tuple(sorted((Observation(*row) for row in observations), key=_OBSERVATION_ORDER)),
+                entries=tuple(sorted((Entry(*row) for row in entries), key=_ENTRY_ORDER)),
+                commands=tuple(sorted((CommandRow(*row) for row in commands), key=_COMMAND_ORDER)),
+                version=tuple((key, after.get(key, 0)) for key in among),
             )
 
 
-def _by_key_and_time(o: Observation) -> tuple[int, ...]:
-    return o[:5]
-
+_OBSERVATION_ORDER = itemgetter(0, 1, 2, 3, 4)
+_ENTRY_ORDER = attrgetter("at", "id")
+_COMMAND_ORDER = attrgetter("issued", "id")
 
 _SHAPES: LiteralString = "MATCH (s:Shape) RETURN s.id, s.controller, s.type, s.body ORDER BY s.id"
 _KNOWN: LiteralString = (
@@ -233,22 +234,18 @@ _MEMBERS: LiteralString = (
 )
 _LINKS_OF: LiteralString = (
     "UNWIND $keys AS key MATCH (k:Key {key: key})-[l:SAME_PERSON|USES_DEVICE]-() WITH DISTINCT l"
-    " RETURN startNode(l).key, endNode(l).key, type(l), l.shape, l.at"
+    " RETURN collect([startNode(l).key, endNode(l).key, type(l), l.shape, l.at, endNode(l).version])"
 )
 _VERSIONS: LiteralString = "UNWIND $keys AS key MATCH (k:Key {key: key}) RETURN collect([k.key, k.version])"
-_IDENTIFIERS_OF: LiteralString = (
-    "UNWIND $keys AS key MATCH (k:Key {key: key}) WHERE k:Identifier"
-    " RETURN k.key, k.check, k.controller, k.kind, k.sealed ORDER BY k.key"
-)
-_OBSERVATIONS_OF: LiteralString = (
-    "UNWIND $keys AS key MATCH (k:Key {key: key})-[o:OBSERVED]->(s:Shape)"
-    " RETURN collect([key, o.at, s.id, o.matter, o.about, o.evidence])"
-)
-_ENTRIES_OF: LiteralString = (
-    "UNWIND $keys AS key MATCH (e:Entry {key: key}) RETURN e.key, e.id, e.at, e.kind, e.body ORDER BY e.at, e.id"
-)
 _COMMAND_ROW: LiteralString = "c.id, c.key, c.controller, c.target, c.case, c.kind, c.body, c.issued, c.due, c.state, c.attempts"
-_COMMANDS_OF: LiteralString = "UNWIND $keys AS key MATCH (c:Command {key: key}) RETURN " + _COMMAND_ROW + " ORDER BY c.issued, c.id"
+_HANGING: LiteralString = (
+    "RETURN COLLECT { UNWIND $among AS key MATCH (k:Key {key: key}) WHERE k:Identifier"
+    " RETURN [k.key, k.check, k.controller, k.kind, k.sealed] },"
+    " COLLECT { UNWIND $among AS key MATCH (k:Key {key: key})-[o:OBSERVED]->(s:Shape)"
+    " RETURN [key, o.at, s.id, o.matter, o.about, o.evidence] },"
+    " COLLECT { UNWIND $own AS key MATCH (e:Entry {key: key}) RETURN [e.key, e.id, e.at, e.kind, e.body] },"
+    " COLLECT { UNWIND $own AS key MATCH (c:Command {key: key}) RETURN [" + _COMMAND_ROW + "] }"
+)
 _DUE: LiteralString = "MATCH (k:Key) WHERE k.due <= $now AND k.key IS NOT NULL RETURN k.key ORDER BY k.due, k.key LIMIT $limit"
 _NEXT_DUE: LiteralString = (
     "CALL () { MATCH (k:Key) WHERE k.due IS NOT NULL AND k.key IS NOT NULL RETURN k.due AS at ORDER BY k.due, k.key LIMIT 1"

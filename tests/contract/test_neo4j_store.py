@@ -498,7 +498,7 @@ def statements() -> list[tuple[str, str]]:
     for module in (neo4j_store, neo4j_write, neo4j_types):
         for name, value in vars(module).items():
             texts = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else [value]
-            found += [(name, t) for t in texts if isinstance(t, str) and re.match("(MATCH|UNWIND|MERGE|CALL) ", t)]
+            found += [(name, t) for t in texts if isinstance(t, str) and re.match("(MATCH|UNWIND|MERGE|CALL|RETURN) ", t)]
     return found
 
 
@@ -508,7 +508,8 @@ def test_every_statement_finds_what_it_looks_for_by_index(store: Neo4jStore, cyp
     assert len(statements()) > 50
     for name, text in statements():
         values = {
-            value: [] if value in ("rows", "keys", "ids", "groups", "shapes") else 0 for value in re.findall(r"\$(\w+)", text)
+            value: [] if value in ("rows", "keys", "ids", "groups", "shapes", "own", "among") else 0
+            for value in re.findall(r"\$(\w+)", text)
         }
         plan = cypher.plan(text, values)
         scans = [
