@@ -18,7 +18,8 @@ import orjson
 
 from lineage.errors import BadCall, StoreInUse
 from streams.cli_words import json_option
-from streams.local_servers import Kafka, LocalServer, Neo4j, Registry, ServerFailed, free_port, is_free
+from streams.local_process import LocalServer, ServerFailed, free_port, is_free
+from streams.local_servers import Kafka, Neo4j, Registry
 from streams.server_files import CACHE, Sources
 
 _KINDS: dict[str, type[LocalServer]] = {kind.name: kind for kind in (Kafka, Neo4j, Registry)}

@@ -110,7 +110,8 @@ class Sources:
             msg = "Maven is missing: install the Debian package maven (or put mvn on the PATH)"
             raise ProgramMissing(msg)
         goal = "unpack-dependencies" if name == "registry" else "copy-dependencies"
-        words = (maven, "-B", "-q", "-Dstyle.color=never", "-f", self.pom, f"-P{name}", f"dependency:{goal}")
+        pom = shutil.copy(self.pom, folder)  # Maven leaves marks beside its pom, and the checkout may not be ours to write
+        words = (maven, "-B", "-q", "-Dstyle.color=never", "-f", pom, f"-P{name}", f"dependency:{goal}")
         env = {**os.environ, "JAVA_HOME": str(self.java(_MAVEN_JAVA_LEAST))}
         _fetch((*words, f"-DoutputDirectory={folder}"), f"Maven could not fetch {name}", env)
 

@@ -23,7 +23,8 @@ from servers import containers
 from servers.fixtures import sources
 
 from streams import cli, server_files
-from streams.local_servers import Kafka, LocalServer, Neo4j, ServerFailed
+from streams.local_process import LocalServer, ServerFailed
+from streams.local_servers import Kafka, Neo4j
 from streams.server_files import ProgramMissing, Sources
 
 ROOT = Path(__file__).resolve().parents[2]

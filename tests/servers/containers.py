@@ -12,7 +12,8 @@ import uuid
 
 import httpx
 
-from streams.local_servers import HOST, KAFKA_SETTINGS, START_SECONDS_MAX, ServerFailed, free_port
+from streams.local_process import HOST, START_SECONDS_MAX, ServerFailed, free_port
+from streams.local_servers import KAFKA_SETTINGS
 from streams.server_files import POM
 
 PULL_SECONDS_MAX = 900

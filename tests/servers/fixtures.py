@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 from servers import containers
 
-from streams.local_servers import Kafka, LocalServer, Neo4j, Registry
+from streams.local_process import LocalServer
+from streams.local_servers import Kafka, Neo4j, Registry
 from streams.server_files import CACHE, ProgramMissing, Sources
 
 KINDS: dict[str, type[LocalServer]] = {kind.name: kind for kind in (Kafka, Neo4j, Registry)}
