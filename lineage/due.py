@@ -69,6 +69,8 @@ def overdue(s: Subject, today: dt.date) -> tuple[list[Item], dt.date | None]:
 
 def next_warning(s: Subject, today: dt.date) -> dt.date | None:
     """Give the next day on which people at the controller are to be warned of something that they do not know yet."""
+    if not s.reading.warns:
+        return None
     warnings = s.deadlines.warnings
     over: list[tuple[dt.date, Group]] = []
     while (found := _first(s, warnings)) is not None and found[0] <= today:
@@ -83,6 +85,8 @@ def next_warning(s: Subject, today: dt.date) -> dt.date | None:
 
 def due_warnings(s: Subject, today: dt.date) -> list[Warn]:
     """Give the warnings that are due, each thing once, and remember that they were given."""
+    if not s.reading.warns:
+        return []
     groups: list[Group] = []
     while (found := _first(s, s.deadlines.warnings)) is not None and found[0] <= today:
         groups.append(found[1])

@@ -66,7 +66,7 @@ def happening(s: Subject, event: Event) -> Happening:
     """Read an event under the policy: its kinds, and its terms as categories."""
     policy = s.policy
     fields = dict(event.fields)
-    by_term = policy.by_term()
+    by_term = s.reading.by_term
     named = fields.get("categories")
     terms = (*event.terms, *(named if isinstance(named, tuple) else ()))
     kinds = kinds_of(policy, event.type, fields.get("channel"), fields.get("network"))
@@ -294,7 +294,7 @@ def grant(s: Subject, e: Happening, activity: Activity, **how: object) -> None:
 
 
 def _consents(s: Subject, e: Happening) -> None:
-    gated = [a for a in s.policy.activities.values() if Basis.CONSENT in a.kinds and a.name not in e.closed]
+    gated = [a for a in s.reading.on_consent if a.name not in e.closed]
     bases = {k.base for k in e.kinds}
     match e.type:
         case "newsletter.subscribed":

@@ -35,8 +35,8 @@ class Held(dict[Key, "Item"]):
         self.kept = 0
         """How many items are kept for a hold."""
         self._came = 0
-        self._live: dict[tuple[str, str], int] = {}
-        self._live_for: dict[tuple[str, str, str], int] = {}
+        self._live: dict[tuple[str, str], dict[str, int]] = {}
+        """target and category -> activity -> how many items of it are not on their way out"""
 
     def __setitem__(self, key: Key, item: Item) -> None:
         """Put an item in; one that takes the place of another takes its place in the order too."""
@@ -47,7 +47,7 @@ class Held(dict[Key, "Item"]):
         elif old is not item:
             item.number = old.number
             self._count(old, -1)
-        super().__setitem__(key, item)
+        dict.__setitem__(self, key, item)
         if old is not item:
             self.groups.setdefault(item.activity, {}).setdefault(item.matter, {})[key] = item
             self._count(item, 1)
@@ -56,7 +56,7 @@ class Held(dict[Key, "Item"]):
     def __delitem__(self, key: Key) -> None:
         """Take an item out."""
         item = self[key]
-        super().__delitem__(key)
+        dict.__delitem__(self, key)
         del self.groups[item.activity][item.matter][key]
         self._count(item, -1)
         self._moved(item)
@@ -83,18 +83,20 @@ class Held(dict[Key, "Item"]):
 
     def left(self, target: str, category: str, activity: str | None = None) -> bool:
         """Tell whether a target still holds a category, for any activity or for one; what is on its way out does not count."""
-        if activity is None:
-            return self._live.get((target, category), 0) > 0
-        return self._live_for.get((target, category, activity), 0) > 0
+        found = self._live.get((target, category))
+        if found is None:
+            return False
+        return any(found.values()) if activity is None else found.get(activity, 0) > 0
 
     def _count(self, item: Item, by: int) -> None:
         if item.kept:
             self.kept += by
         if item.live:
             place = item.target, item.category
-            self._live[place] = self._live.get(place, 0) + by
-            purpose = item.target, item.category, item.activity
-            self._live_for[purpose] = self._live_for.get(purpose, 0) + by
+            found = self._live.get(place)
+            if found is None:
+                found = self._live[place] = {}
+            found[item.activity] = found.get(item.activity, 0) + by
 
     def _moved(self, item: Item) -> None:
         self.version += 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lineage.calendar import EEA
 from lineage.policy import Activity, EventKind, Ids, LinkRule, Policy, Recipient, Role
@@ -76,36 +77,64 @@ def put(
     if item is None or item.use is Use.ENDING:
         item = Item(*key, first=e.at, last=e.at, use=use, why=why, source=source)
         s.items[key] = item
-    item.first = min(item.first, e.at)
-    if e.at > item.last:
-        item.last = e.at
-        s.items.moved.add((activity, item.matter))
-    if item.kept:
-        s.items.version += 1
-    item.cites.update(cites)
-    _tag(s, e, item)
+    tags = tags_of(s, e, target, activity, category)
+    _renew(item, e.at, (*cites, *tags.cites), tags.tags)
+    _renewed(s, activity, item.matter)
     return item
 
 
-def _tag(s: Subject, e: Happening, item: Item) -> None:
-    policy = s.policy
-    category = policy.categories.get(item.category)
-    activity = policy.activities.get(item.activity)
-    recipient = policy.recipients.get(item.target)
-    if category is not None and not category.declared:
-        item.tags.add("undeclared")
-        item.cites.update(policy.cited_with_of("undeclared"))
-    if category is not None and category.term == "subscription":
-        item.tags.add("consent_proof")
-    if e.type == "newsletter.subscribed" and e.fields.get("proof") is True:
-        item.tags.add("consent_proof")
-        item.cites.update(r.id for r in policy.rights if r.right == "handed_over")
-    if e.type == "data.derived":
-        item.tags.add("derived")
-    if activity is not None and "profiling" in activity.flags:
-        item.tags.add("profiling")
+def _renew(item: Item, at: int, cites: Iterable[str], tags: Ids) -> None:
+    if at > item.last:
+        item.last = at
+    elif at < item.first:
+        item.first = at
+    item.cites.update(cites)
+    if tags:
+        item.tags.update(tags)
+
+
+def _renewed(s: Subject, activity: str, matter: str) -> None:
+    """Let what has been worked out of items be looked at again: they have come again, perhaps for other reasons."""
+    if s.items.kept:
+        s.items.version += 1
+    if s.reading.timing(activity).by_last:
+        s.items.moved.add((activity, matter))
+
+
+class Tags(NamedTuple):
+    """What an event makes of the items that it brings, and the rules that say so."""
+
+    tags: Ids
+    cites: Ids
+
+
+def tags_of(s: Subject, e: Happening, target: str, activity: str, category: str) -> Tags:
+    """Give what an event makes of an item."""
+    proven = e.type == "newsletter.subscribed" and e.fields.get("proof") is True
+    derived = e.type == "data.derived"
+    name = ("tags", target, activity, category, proven, derived)
+    return s.reading.once(name, lambda: _tags_of(s.policy, target, activity, category, proven=proven, derived=derived))
+
+
+def _tags_of(policy: Policy, target: str, activity: str, category: str, *, proven: bool, derived: bool) -> Tags:
+    tags: list[str] = []
+    cites: list[str] = []
+    kind, purpose, recipient = policy.categories.get(category), policy.activities.get(activity), policy.recipients.get(target)
+    if kind is not None and not kind.declared:
+        tags.append("undeclared")
+        cites += policy.cited_with_of("undeclared")
+    if kind is not None and kind.term == "subscription":
+        tags.append("consent_proof")
+    if proven:
+        tags.append("consent_proof")
+        cites += (r.id for r in policy.rights if r.right == "handed_over")
+    if derived:
+        tags.append("derived")
+    if purpose is not None and "profiling" in purpose.flags:
+        tags.append("profiling")
     if recipient is not None and recipient.location is not None and recipient.location not in EEA:
-        item.tags.add("outside_eea")
+        tags.append("outside_eea")
+    return Tags(tuple(tags), tuple(cites))
 
 
 def systems_of(activity: Activity, base: str) -> Ids:
@@ -129,11 +158,14 @@ def receives(recipient: Recipient, category: str) -> bool:
 
 def carried(s: Subject, e: Happening, activity: Activity) -> frozenset[str]:
     """Give what the activity takes of the event: what it lists and the event carries, and what arises from it."""
-    arises = {c for c in activity.categories if e.type in s.policy.categories[c].arises_from}
-    found = (set(e.categories) | arises) & set(activity.categories)
-    if activity.condition and not s.state(activity.condition):
-        found -= set(activity.conditional)
-    return frozenset(found)
+    unmet = bool(activity.condition) and not s.state(activity.condition or "")
+
+    def work_out() -> frozenset[str]:
+        arises = {c for c in activity.categories if e.type in s.policy.categories[c].arises_from}
+        found = (e.categories | arises) & set(activity.categories)
+        return found - set(activity.conditional) if unmet else found
+
+    return s.reading.once(("carried", activity.name, e.type, e.categories, unmet), work_out)
 
 
 def consented(s: Subject, activity: Activity, base: str, *, derived: bool = False) -> bool:
@@ -166,17 +198,9 @@ def narrowed(s: Subject, activity: Activity, system: str, category: str, e: Happ
             return rule
         if category in rule.takes_up and not joined:
             return rule
-    if not s.devices and category in _of_devices(s.policy):
+    if not s.devices and category in s.reading.of_devices:
         return next((r for r in s.policy.links if r.unjoined), None)
     return None
-
-
-def _of_devices(policy: Policy) -> set[str]:
-    """Give the categories that nothing but a device brings, where the policy joins devices by an event."""
-    if not any(r.device and r.since == "then" and not r.accepted for r in policy.links):
-        return set()
-    brought = {c for k in policy.kinds.values() if k.base == "cookie" for c in k.carries}
-    return brought - {c for k in policy.kinds.values() if k.base != "cookie" for c in k.carries}
 
 
 def stopped(s: Subject, activity: Activity, e: Happening) -> Reasons | None:
@@ -188,37 +212,78 @@ def stopped(s: Subject, activity: Activity, e: Happening) -> Reasons | None:
         if advertises and entry.scope == "direct_marketing" and not renewed(s, activity, entry):
             return s.cite(*entry.reasons, *consent_ids(s, activity))
     imported = e.type == "data.imported"
-    if activity.needs_consent and not imported and not consented(s, activity, e.base, derived=e.type == "data.derived"):
+    if (
+        activity.name in s.reading.needing_consent
+        and not imported
+        and not consented(s, activity, e.base, derived=e.type == "data.derived")
+    ):
         return s.cite(*consent_ids(s, activity), s.policy.soft_opt_in or "", *s.soft_closed)
     return None
 
 
 def feed(s: Subject, e: Happening, cites: Iterable[str] = ()) -> None:
     """Let an event feed the activities that list its kind, their systems and their recipients."""
-    policy = s.policy
     fed: set[str] = set()
-    listing = [a for a in policy.activities.values() if e.kinds and any(k.base in a.events for k in e.kinds)]
-    for activity in listing:
-        base = next(k.base for k in e.kinds if k.base in activity.events)
+    listing = s.reading.listing(e.kinds)
+    ids = (*(k.id for k in e.kinds), *cites)
+    for activity, base in listing:
         categories = carried(s, e, activity)
+        fed |= categories
         if activity.name in e.closed:
-            fed |= categories
             continue
         reasons = stopped(s, activity, e)
         if reasons is not None:
             if categories:
                 for target in systems_of(activity, base):
                     verdict(s, e, "blocked", reasons, target, sorted(categories))
-            fed |= categories
             continue
-        fed |= categories
-        event_ids = [k.id for k in e.kinds]
-        _systems(s, e, activity, base, categories, (*event_ids, *cites))
-        _recipients(s, e, activity, categories, (*event_ids, *cites))
-    leftovers(s, e, fed, listing)
+        _take(s, e, activity, _systems(s, e, activity, base, categories, ids))
+        if activity.recipients:
+            held = frozenset(i.category for i in s.items.group(activity.name, e.matter).values() if i.live)
+            _take(s, e, activity, _recipients(s, e, activity, held, ids, carries=bool(categories)))
+    leftovers(s, e, fed, [a for a, _ in listing])
 
 
-def _systems(s: Subject, e: Happening, activity: Activity, base: str, categories: frozenset[str], cites: Ids) -> None:
+class Placed(NamedTuple):
+    """A category that comes to lie with a target, why, and what it is tagged with there."""
+
+    target: str
+    category: str
+    cites: Ids
+    tags: Ids
+
+
+class Landing(NamedTuple):
+    """What an event brings to targets for an activity, and a verdict on each category that it might have brought."""
+
+    placed: tuple[Placed, ...]
+    verdicts: tuple[Verdict, ...]
+
+
+def _take(s: Subject, e: Happening, activity: Activity, landing: Landing) -> None:
+    items, name, matter, at = s.items, activity.name, e.matter, e.at
+    for target, category, cites, tags in landing.placed:
+        key = (target, name, category, matter)
+        item = items.get(key)
+        if item is None or item.use is Use.ENDING:
+            items[key] = Item(target, name, category, matter, at, at, set(cites), set(tags))
+        else:
+            _renew(item, at, cites, tags)
+    if landing.placed:
+        _renewed(s, name, matter)
+    if landing.verdicts:
+        s.verdicts.setdefault((at, e.type), []).extend(landing.verdicts)
+
+
+def _systems(s: Subject, e: Happening, activity: Activity, base: str, categories: frozenset[str], cites: Ids) -> Landing:
+    proven = e.fields.get("proof") is True
+    name = ("systems", activity.name, base, e.base, e.type, e.categories, categories, cites, bool(s.devices), proven)
+    return s.reading.once(name, lambda: _to_systems(s, e, activity, base, categories, cites))
+
+
+def _to_systems(s: Subject, e: Happening, activity: Activity, base: str, categories: frozenset[str], cites: Ids) -> Landing:
+    placed: list[Placed] = []
+    verdicts: list[Verdict] = []
     for system in systems_of(activity, base):
         for category in sorted(categories):
             if system in activity.in_systems and category not in activity.in_systems[system]:
@@ -229,28 +294,38 @@ def _systems(s: Subject, e: Happening, activity: Activity, base: str, categories
             if rule is not None:
                 unjoined = [r.id for r in s.policy.links if r.unjoined]
                 if category in e.categories:
-                    verdict(s, e, "blocked", s.cite(rule.id, *unjoined), system, (category,))
+                    verdicts.append(Verdict("blocked", s.cite(rule.id, *unjoined), system, category))
                 continue
             links = [r.id for r in s.policy.links if r.activity == activity.name and system in r.systems]
             joined = [r.id for r in s.policy.links if r.device] if e.base == "cookie" or links else []
-            put(s, e, system, activity.name, category, (*cites, *joined, *links, activity.id))
-            verdict(s, e, "allowed", s.cite(activity.id, *cites, *joined), system, (category,))
+            reasons = (*cites, *joined, *links, activity.id)
+            tags = tags_of(s, e, system, activity.name, category)
+            placed.append(Placed(system, category, (*reasons, *tags.cites), tags.tags))
+            verdicts.append(Verdict("allowed", s.cite(activity.id, *cites, *joined), system, category))
+    return Landing(tuple(placed), tuple(verdicts))
 
 
-def _recipients(s: Subject, e: Happening, activity: Activity, categories: frozenset[str], cites: Ids) -> None:
-    if not activity.recipients:
-        return
-    held = {i.category for i in s.items.group(activity.name, e.matter).values() if i.live}
+def _recipients(s: Subject, e: Happening, activity: Activity, held: frozenset[str], cites: Ids, *, carries: bool) -> Landing:
+    proven = e.fields.get("proof") is True
+    name = ("recipients", activity.name, e.type, held, cites, carries, proven)
+    return s.reading.once(name, lambda: _to_recipients(s, e, activity, held, cites, carries=carries))
+
+
+def _to_recipients(s: Subject, e: Happening, activity: Activity, held: frozenset[str], cites: Ids, *, carries: bool) -> Landing:
+    placed: list[Placed] = []
+    verdicts: list[Verdict] = []
     for name in activity.recipients:
         recipient = s.policy.recipients[name]
         if name in s.policy.systems or recipient.role in (Role.SOURCE, Role.UNCONTROLLED):
             continue
-        if e.type not in recipient.reached_by if recipient.reached_by else not categories:
+        if e.type not in recipient.reached_by if recipient.reached_by else not carries:
             continue
         for category in sorted(held):
             if receives(recipient, category):
-                put(s, e, name, activity.name, category, (*cites, activity.id, recipient.id))
-                verdict(s, e, "allowed", s.cite(activity.id, recipient.id, *cites), name, (category,))
+                tags = tags_of(s, e, name, activity.name, category)
+                placed.append(Placed(name, category, (*cites, activity.id, recipient.id, *tags.cites), tags.tags))
+                verdicts.append(Verdict("allowed", s.cite(activity.id, recipient.id, *cites), name, category))
+    return Landing(tuple(placed), tuple(verdicts))
 
 
 def leftovers(s: Subject, e: Happening, fed: Iterable[str], listing: Iterable[Activity]) -> None:

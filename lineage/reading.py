@@ -1,16 +1,21 @@
 """Read out of a policy what the fold asks again and again, once for all persons under it.
 
-What arrives is a policy; what leaves is which types of events the clocks of an activity listen to.
+What arrives is a policy; what leaves are which activities list an event, what the ids of rules bring along, which types
+of events the clocks of an activity listen to, and whatever else follows from the policy alone.
 """
 
 from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
-from lineage.policy import Activity, Clock, Ids, Policy, Retention
+from lineage.policy import Activity, Basis, Clock, EventKind, Ids, Policy, Retention
+
+T = TypeVar("T")
+_KNOWN_MAX = 65_536
 
 SETTLED = ("order.delivered", "order.paid")
 """What both sides have to do before an order is settled."""
@@ -50,8 +55,61 @@ class Reading:
 
     def __init__(self, policy: Policy) -> None:
         """Take the policy; everything is worked out when it is first asked for."""
-        self._policy = weakref.proxy(policy)
+        self._policy: Policy = weakref.proxy(policy)
         self._timings: dict[str, Timing] = {}
+        self._listing: dict[Ids, tuple[tuple[Activity, str], ...]] = {}
+        self._known: dict[Hashable, Any] = {}
+        self.cite = functools.lru_cache(_KNOWN_MAX)(self._cite)
+        """Give ids, each once and in order, followed by those that the policy cites with them."""
+
+    def once(self, name: Hashable, work_out: Callable[[], T]) -> T:
+        """Give what follows from the policy and a name alone; it is worked out where it is asked for the first time."""
+        if name not in self._known:
+            if len(self._known) >= _KNOWN_MAX:
+                self._known.clear()
+            self._known[name] = work_out()
+        return cast("T", self._known[name])
+
+    def _cite(self, ids: Ids) -> Ids:
+        found = dict.fromkeys(i for i in ids if i)
+        for id_ in list(found):
+            for more in self._policy.cited_with_of(id_):
+                found.setdefault(more)
+        return tuple(found)
+
+    def listing(self, kinds: tuple[EventKind, ...]) -> tuple[tuple[Activity, str], ...]:
+        """Give the activities that list a kind of event, each with the kind that it lists."""
+        name = tuple(k.kind for k in kinds)
+        found = self._listing.get(name)
+        if found is None:
+            bases = [k.base for k in kinds]
+            listing = [(a, b) for a in self._policy.activities.values() for b in [_first(bases, a.events)] if b is not None]
+            found = self._listing[name] = tuple(listing)
+        return found
+
+    @functools.cached_property
+    def by_term(self) -> Mapping[str, str]:
+        """Give the category of each term."""
+        return self._policy.by_term()
+
+    @functools.cached_property
+    def of_devices(self) -> frozenset[str]:
+        """Give the categories that nothing but a device brings, where the policy joins devices by an event."""
+        policy = self._policy
+        if not any(r.device and r.since == "then" and not r.accepted for r in policy.links):
+            return frozenset()
+        brought = {c for k in policy.kinds.values() if k.base == "cookie" for c in k.carries}
+        return frozenset(brought - {c for k in policy.kinds.values() if k.base != "cookie" for c in k.carries})
+
+    @functools.cached_property
+    def needing_consent(self) -> frozenset[str]:
+        """Give the activities that may hold nothing before a consent."""
+        return frozenset(a.name for a in self._policy.activities.values() if a.needs_consent)
+
+    @functools.cached_property
+    def on_consent(self) -> tuple[Activity, ...]:
+        """Give the activities that rest on consent, perhaps among other grounds."""
+        return tuple(a for a in self._policy.activities.values() if Basis.CONSENT in a.kinds)
 
     def timing(self, name: str) -> Timing:
         """Give what the last days of an activity's items depend on."""
@@ -115,6 +173,10 @@ class Reading:
     def legal(self) -> Ids:
         """Give the activities that the law alone asks for."""
         return tuple(a.name for a in self._policy.activities.values() if a.legal)
+
+
+def _first(bases: Sequence[str], events: Ids) -> str | None:
+    return next((b for b in bases if b in events), None)
 
 
 def _anchors(clock: Clock) -> Iterator[str]:

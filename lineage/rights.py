@@ -134,6 +134,7 @@ def _erasure(s: Subject, case: Case) -> None:
     s.restrictions = [r for r in s.restrictions if r.waits]
     ids = (*case.reasons, *via_ids(s, case.via, "erasure"))
     ending: list[Item] = []
+    told: dict[tuple[str, Reasons], None] = {}
     active = keepings(s, "erasure", s.today)
     for item in list(s.live()):
         kept = keeping_of(s, item, active, s.today)
@@ -144,9 +145,11 @@ def _erasure(s: Subject, case: Case) -> None:
         elif kept is not None:
             s.items.turn(item, Use.KEPT)
             item.why = kept.reasons
-            s.note("logged", kept.reasons, about="retained", target=item.target, case=case.id)
+            told[item.target, kept.reasons] = None
         else:
             ending.append(item)
+    for target, reasons in told:
+        s.note("logged", reasons, about="retained", target=target, case=case.id)
     end(s, ending, {i.key: why(s, i, *ids, *_unlawful(s)) for i in ending}, case.id)
     s.grants.clear()
     s.uses.clear()

@@ -348,11 +348,7 @@ class Subject:
 
     def cite(self, *ids: str) -> Reasons:
         """Give the ids, each once and in order, followed by those that the policy cites with them."""
-        found = dict.fromkeys(i for i in ids if i)
-        for id_ in list(found):
-            for more in self.policy.cited_with_of(id_):
-                found.setdefault(more)
-        return tuple(found)
+        return self.reading.cite(ids)
 
     def note(self, kind: str, reasons: Iterable[str], about: str = "", target: str = "", case: str = "") -> None:
         """Write a line for the log."""
