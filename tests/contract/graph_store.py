@@ -307,6 +307,15 @@ class GraphStoreContract(ABC):
         assert store.certificate("k3") is None
         assert len(self.raw(place, "certificates")) == 2
 
+    def test_certificates_are_a_chain_apart_from_the_audit_log(self, store: GraphStore) -> None:
+        store.write(Batch(certificates=[("k1", "{}")], audit=[audit("a")]))
+        store.write(Batch(certificates=[("k2", "{}"), ("k1", "[]")], audit=[audit("b")]))
+        found = list(store.certificates())
+        assert [(r.seq, r.id, r.body) for r in found] == [(1, "k1", "{}"), (2, "k2", "{}")]
+        assert verify_chain(found) is None
+        assert [r.id for r in store.certificates(since=1)] == ["k2"]
+        assert [r.id for r in store.certificates(limit=1)] == ["k1"]
+
     def test_a_dead_letter_is_kept_once(self, store: GraphStore, place: Path) -> None:
         letters = [DeadLetter("orders", 0, n, 4, "unknown schema", 9, b"sealed") for n in (2, 1)]
         store.write(Batch(dead_letters=letters))
@@ -411,6 +420,37 @@ class GraphStoreContract(ABC):
         )
         assert self.raw(place, "observations") == []
         assert self.raw(place, "identifiers") == []
+
+    def test_what_is_forgotten_waits_for_nothing_and_is_watched_by_nobody(self, store: GraphStore) -> None:
+        store.write(Batch(identifiers=[identifier(MAIL)], due={MAIL: 5}, watched={MAIL: True}))
+        assert store.write(Batch(forget_identifiers=[MAIL, PHONE])) > 0
+        assert store.next_due() is None
+        assert store.known([MAIL]) == {}
+        store.write(Batch(identifiers=[identifier(MAIL, sealed=b"anew")]))
+        assert store.known([MAIL]) == {MAIL: (MAIL ^ 0x55, False)}, "who comes again comes as new"
+        assert list(store.due(100, 10)) == []
+        assert store.facts([MAIL]).identifiers == (identifier(MAIL, sealed=b"anew"),)
+
+    def test_what_changes_nothing_touches_no_row(self, store: GraphStore) -> None:
+        assert store.write(Batch()) == 0
+        store.write(Batch(identifiers=[identifier(MAIL)], due={MAIL: 5}, watched={MAIL: True}))
+        assert store.write(Batch(due={MAIL: 6}, due_exact={PHONE: None}, watched={MAIL: True, PHONE: False})) == 0
+        assert store.write(Batch(due_exact={MAIL: 5}, forget_identifiers=[PHONE], forget_entries=["e9"])) == 0
+        assert store.write(Batch(due={MAIL: 4})) == 1
+        assert store.write(Batch(due_exact={MAIL: None})) == 1
+
+    def test_an_entry_is_told_once_and_facts_tell_in_order(self, store: GraphStore) -> None:
+        told = [Entry(MAIL, "e2", 7, "request", "{}"), Entry(MAIL, "e1", 7, "request", "{}"), Entry(MAIL, "e3", 6, "answer", "{}")]
+        store.write(Batch(identifiers=[identifier(MAIL)], entries=[told[0], told[0]._replace(body="[]"), *told[1:]]))
+        assert store.write(Batch(entries=[told[1]._replace(body="[]")])) == 0
+        assert list(store.facts([MAIL]).entries) == [told[2], told[1], told[0]]
+
+    def test_facts_of_a_batch_that_sees_and_heeds_what_is_so_are_written(self, store: GraphStore) -> None:
+        """What a store that is not shared may leave unread, a shared one compares."""
+        store.write(Batch(shapes=[PLACED], identifiers=[identifier(MAIL)], tombstones=[Tombstone(MAIL, "acme", 20, 5)]))
+        seen = dict(store.facts([MAIL]).version)
+        late = Batch(observations=[observation(MAIL)], due={MAIL: 1}, seen=seen, heeded={MAIL: 20})
+        assert store.write(late) == 2
 
     def test_counts_say_what_is_there(self, store: GraphStore) -> None:
         store.write(household())

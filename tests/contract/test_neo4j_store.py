@@ -370,6 +370,7 @@ def test_a_database_that_is_not_there_is_said(opened: Opener) -> None:
         opened(database="elsewhere")
 
 
+@pytest.mark.slow
 def test_a_server_that_is_paused_killed_and_started_again(own_neo4j: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """No call waits without end, nothing that was acknowledged is gone, and the store goes on by itself."""
     monkeypatch.setattr(neo4j_server, "_RETRY_SECONDS_MAX", 2.0)
@@ -438,12 +439,9 @@ def test_a_shape_keeps_its_number_and_a_number_its_shape(store: Neo4jStore, cyph
     assert cypher(KINDS["identifiers"]) == []
 
 
-def test_certificates_are_a_chain_of_their_own_and_hang_on_their_case(store: Neo4jStore, cypher: Cypher) -> None:
+def test_a_certificate_hangs_on_its_case(store: Neo4jStore, cypher: Cypher) -> None:
     store.write(Batch(cases=[CaseRow("k1", MAIL, "acme", "erasure", 5, "closed", "{}")]))
-    store.write(Batch(certificates=[("k1", "{}")], audit=[audit("a")]))
-    store.write(Batch(certificates=[("k2", "{}"), ("k1", "[]")]))
-    assert [r.id for r in store.certificates()] == ["k1", "k2"]
-    assert verify_chain(store.certificates()) is None
+    store.write(Batch(certificates=[("k1", "{}"), ("k2", "{}")]))
     assert cypher("MATCH (c:Case)-[:CERTIFIED_BY]->(x) RETURN c.id, x.id") == [("k1", "k1")]
 
 
