@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import kafka
-from kafka.errors import KafkaConfigurationError, KafkaError
+from kafka.errors import IllegalStateError, KafkaConfigurationError, KafkaError, MessageSizeTooLargeError
 
 import schemas
 from lineage.errors import BadCall, BadEvent, LineageError, WorldError
@@ -140,7 +140,7 @@ class Emitter:
                 with self._changed:
                     self._waiting -= 1
                     self._changed.notify_all()
-                raise self._not_taken(id_, self._topics.event(kind.stream), error) from None
+                raise _not_taken(id_, self._topics.event(kind.stream), error) from None
             sent.add_callback(lambda at: self._settle(id_, future, Delivered(at.topic, at.partition, at.offset)))
             sent.add_errback(lambda error: self._settle(id_, future, _not_delivered(id_, error)))
             return future
@@ -153,14 +153,6 @@ class Emitter:
                     msg = f"event {id_} was not sent: {self._waiting} others wait for their delivery; try again"
                     raise NotDelivered(msg, (id_,))
             self._waiting += 1
-
-    def _not_taken(self, id_: str, topic: str, error: Exception) -> NotDelivered:
-        """Say why the producer did not even take an event."""
-        if isinstance(error, kafka.errors.MessageSizeTooLargeError):
-            return NotDelivered(f"event {id_} was not sent: it is larger than the producer's max_request_size", (id_,))
-        return NotDelivered(
-            f"event {id_} was not sent: topic {topic} cannot be written ({type(error).__name__}); `lineage topics` makes it", (id_,)
-        )
 
     def _settle(self, id_: str, future: Future[Delivered], result: Delivered | NotDelivered) -> None:
         """Tell everybody what became of an event; runs in the producer's thread, so nothing here may raise."""
@@ -220,6 +212,17 @@ class Emitter:
             if kind is None:
                 raise
             _log.error("%s", own)
+
+
+def _not_taken(id_: str, topic: str, error: Exception) -> LineageError:
+    """Say why the producer did not even take an event."""
+    if isinstance(error, IllegalStateError):
+        return BadCall("the emitter is closed")
+    if isinstance(error, MessageSizeTooLargeError):
+        why = "it is larger than the producer's max_request_size"
+    else:
+        why = f"topic {topic} cannot be written ({type(error).__name__}); `lineage topics` makes it"
+    return NotDelivered(f"event {id_} was not sent: {why}", (id_,))
 
 
 def _not_delivered(id_: str, error: BaseException) -> NotDelivered:

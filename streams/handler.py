@@ -47,6 +47,7 @@ _LAG_SECONDS = 10
 """So long a receipt may take to the pipeline: a command that was sent again until then was sent without knowing it."""
 _KEPT_DAYS = 90
 _BLOCK_MS = 10_000
+_POLL_MS = 200
 _DAY = 86_400
 _OURS = ("enable_auto_commit", "group_id", "auto_offset_reset", "key_deserializer", "value_deserializer", "isolation_level",
          "allow_auto_create_topics", "max_poll_records")  # fmt: skip
@@ -257,16 +258,51 @@ class Service:
 
         Raises `WorldError` if no broker answers at the start, `BadCall` if the topic is not there.
         """
-        with _signals(self.stop) if signals else contextlib.nullcontext():
+        partitions: list[int] = []
+        failures = 0
+        try:
+            with _signals(self.stop) if signals else contextlib.nullcontext():
+                while not self._stop.is_set():
+                    try:
+                        with self._clients() as (consumer, producer):
+                            partitions = partitions or self._partitions(producer)
+                            # Taken, not asked for: there is one instance, so nobody has to be waited for after a crash, and
+                            # a function may take as long as it needs. The group keeps the position only.
+                            consumer.assign([kafka.TopicPartition(self._topic, n) for n in partitions])
+                            while self._step(consumer, producer):
+                                failures = 0
+                    except (KafkaError, WorldError) as error:
+                        # Nothing was committed: new clients begin with the command that could not be finished.
+                        if not partitions:
+                            raise
+                        failures += 1
+                        _log.warning(
+                            "%s: waiting: %s", self._topic, error if isinstance(error, WorldError) else type(error).__name__
+                        )
+                        self._stop.wait(self._delay(failures))
+        finally:
+            self._answered.close()
+
+    @contextlib.contextmanager
+    def _clients(self) -> Iterator[tuple[Any, Any]]:
+        """Give a consumer and a producer, both fresh: a producer that has failed for good would fail for ever."""
+        producer = client(
+            kafka.KafkaProducer, self._bootstrap, self._options, acks="all", enable_idempotence=True, max_block_ms=_BLOCK_MS,
+            allow_auto_create_topics=False,
+        )  # fmt: skip
+        try:
+            consumer = client(
+                kafka.KafkaConsumer, self._bootstrap, self._options, group_id=self._group, enable_auto_commit=False,
+                auto_offset_reset="earliest", max_poll_records=1, allow_auto_create_topics=False,
+            )  # fmt: skip
             try:
-                producer = client(kafka.KafkaProducer, self._bootstrap, self._options, acks="all", enable_idempotence=True,
-                                  max_block_ms=_BLOCK_MS, allow_auto_create_topics=False)  # fmt: skip
-                try:
-                    self._serve(producer, self._partitions(producer))
-                finally:
-                    producer.close(timeout=5.0)
+                yield consumer, producer
             finally:
-                self._answered.close()
+                with contextlib.suppress(KafkaError):
+                    consumer.close(autocommit=False, timeout_ms=5000)
+        finally:
+            with contextlib.suppress(KafkaError):
+                producer.close(timeout=5.0)
 
     def _partitions(self, producer: Any) -> list[int]:  # noqa: ANN401
         """Give the partitions of the topic of commands; raise `BadCall` if it or that of the receipts is not there."""
@@ -280,34 +316,14 @@ class Service:
                 raise BadCall(msg)
         return found
 
-    def _serve(self, producer: Any, partitions: Sequence[int]) -> None:  # noqa: ANN401
-        failures = 0
-        while not self._stop.is_set():
-            try:
-                consumer = client(
-                    kafka.KafkaConsumer, self._bootstrap, self._options, group_id=self._group, enable_auto_commit=False,
-                    auto_offset_reset="earliest", max_poll_records=1, allow_auto_create_topics=False,
-                )  # fmt: skip
-                try:
-                    # The partitions are taken, not asked for: there is one instance, so nobody has to be waited for after
-                    # a crash, and a function may take as long as it needs. The group keeps the position only.
-                    consumer.assign([kafka.TopicPartition(self._topic, n) for n in partitions])
-                    while not self._stop.is_set():
-                        for records in consumer.poll(timeout_ms=200).values():
-                            for record in records:
-                                if not self._take(record, producer):
-                                    return
-                                consumer.commit()
-                                failures = 0
-                finally:
-                    with contextlib.suppress(KafkaError):
-                        consumer.close(autocommit=False, timeout_ms=5000)
-            except (KafkaError, WorldError) as error:
-                # Nothing was committed: a new consumer begins with the command that could not be finished.
-                why = error if isinstance(error, WorldError) else type(error).__name__
-                failures += 1
-                _log.warning("%s: waiting: %s", self._topic, why)
-                self._stop.wait(self._delay(failures))
+    def _step(self, consumer: Any, producer: Any) -> bool:  # noqa: ANN401
+        """Answer the next command if there is one, and only then count it as read; False when the service was stopped."""
+        for records in consumer.poll(timeout_ms=_POLL_MS).values():
+            for record in records:
+                if not self._take(record, producer):
+                    return False
+                consumer.commit()
+        return not self._stop.is_set()
 
     def _take(self, record: Any, producer: Any) -> bool:  # noqa: ANN401
         """Answer a command; False if the service was stopped before it could be."""
@@ -401,6 +417,7 @@ def _covered(known: Answer, command: Command, sent: int) -> bool:
 
     It does where Kafka delivers the same record twice, where the pipeline asked again before it could know the answer,
     and for a notice, which is given once. Later, the pipeline asks because it doubts the answer: the data were seen since.
+    `sent` is the pipeline's clock, the answer's is ours: `_LAG_SECONDS` also covers what they differ by.
     """
     return command.notice or command.attempt <= known.attempt or sent <= known.at + _LAG_SECONDS
 

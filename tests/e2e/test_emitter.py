@@ -88,6 +88,14 @@ def test_a_topic_that_is_not_there_is_told_and_not_made(kafka_server, unique) ->
         assert caught.value.events == ("e-1",)
 
 
+def test_an_emitter_that_is_closed_says_so(kafka_server, unique) -> None:
+    emitter = Emitter(kafka_server.bootstrap, topics=own_topics(kafka_server.bootstrap, unique("emit")))
+    emitter.close()
+    emitter.close()
+    with pytest.raises(BadCall, match="the emitter is closed"):
+        emitter.emit(order(1))
+
+
 def test_an_event_that_is_too_large_is_told(kafka_server, unique) -> None:
     topics = own_topics(kafka_server.bootstrap, unique("emit"))
     with Emitter(kafka_server.bootstrap, topics=topics, max_request_size=1000) as emitter:

@@ -276,6 +276,14 @@ def test_a_topic_that_is_not_there_is_told(kafka_server, unique, tmp_path: Path)
         Service("pompdelux", TARGET, Shop().erase, **given).run(signals=False)
 
 
+def test_no_broker_at_the_start_is_told(tmp_path: Path) -> None:
+    service = Service(
+        "pompdelux", TARGET, Shop().erase, bootstrap_servers="127.0.0.1:9", answered=tmp_path / "a", bootstrap_timeout_ms=300
+    )
+    with pytest.raises(WorldError, match="does not answer"):
+        service.run(signals=False)
+
+
 CRASHING = """
 import os, sys
 from pathlib import Path
@@ -347,6 +355,7 @@ def test_a_service_outlives_a_broker_that_is_gone_for_a_while(own_kafka, unique,
         place.put(command("c-1"))
         place.serve(shop.erase)
         assert place.receipts(1) == [("c-1", "erased")]
+        eventually(lambda: place.position() == 1)
         kafka.kill()
         kafka.start()
         place.put(command("c-2"))
