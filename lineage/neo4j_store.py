@@ -1,7 +1,7 @@
 """Keep the graph in Neo4j, for a cluster: what arrives are batches, what leaves are the facts of one data subject.
 
 The cluster's store: `lineage.neo4j_server` talks to the server, `lineage.neo4j_schema` lays the graph out,
-`lineage.neo4j_write` fills it, `lineage.neo4j_types` draws what the policies say. Workers and the API write at once; what
+`lineage.neo4j_write` and `lineage.neo4j_cascades` fill it, `lineage.neo4j_types` draws what the policies say. Workers and the API write at once; what
 they were wrong about by the time they write is noticed then, and nothing is written (`Conflict`).
 """
 

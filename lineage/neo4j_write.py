@@ -8,8 +8,8 @@ Several workers write at once, and Neo4j locks what is written, not what is read
 3. the shapes, under one lock, with what the policy says of them;
 4. the facts, in statements of many rows each. An edge is never merged: that would lock the shape at its other end, which
    all workers share. Keys that were made just now can have no edges, so theirs need not be looked for;
-5. the ends of the two chains, last, since everybody waits for them;
-6. what is forgotten, and keys that were made only to be locked.
+5. what is forgotten, and keys that were made only to be locked, go;
+6. the ends of the two chains come last, since everybody waits for them.
 
 What exists already stays as it is: the functions can run again at any time.
 """
@@ -22,17 +22,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, LiteralString
 
-from lineage.digest import GENESIS, extend_chain
 from lineage.errors import Conflict, IdentifierCollision
 from lineage.landing import Landing
+from lineage.neo4j_cascades import only_new, write_cascades, write_chains
 from lineage.neo4j_server import Transaction, ask, number
 from lineage.neo4j_types import draw_shapes
-from lineage.store import AuditRow, Batch, Key, Shape
+from lineage.store import Batch, Key, Shape
 
 Rows = list[list[Any]]
 
-LINKS: dict[str, LiteralString] = {"same": "SAME_PERSON", "device": "USES_DEVICE"}
-"""The relationship that each kind of link is."""
 _DEVICE = "cookie"
 
 
@@ -94,18 +92,22 @@ async def write_work(tx: Transaction, work: Work) -> int:
     touched += await _write_observations(tx, work, made)
     touched += await _write_links(tx, work)
     touched += await _write_data_subjects(tx, batch)
-    touched += await _write_cascades(tx, batch)
-    touched += await _write_chains(tx, batch)
+    touched += await write_cascades(tx, batch)
     unwanted = sorted(made - work.wanted)
     touched += await _forget(tx, batch, set(unwanted))
     if unwanted:
-        await ask(tx, "UNWIND $keys AS key MATCH (k:Key {key: key}) DETACH DELETE k", keys=unwanted)
-    return touched
+        await ask(tx, _UNWANTED, keys=unwanted)
+    return touched + await write_chains(tx, batch)
 
 
-_POSITIONS: LiteralString = (
+_UNWANTED: LiteralString = "UNWIND $keys AS key MATCH (k:Key {key: key}) DETACH DELETE k"
+# What is locked is read in a statement of its own: within one, the planner may read before it waits.
+_LOCK_POSITIONS: LiteralString = (
     "UNWIND $rows AS r MERGE (p:Position {topic: r[0], partition: r[1]})"
-    " ON CREATE SET p.offset = -1 SET p.locks = coalesce(p.locks, 0) + 1 RETURN r[0], r[1], p.offset"
+    " ON CREATE SET p.offset = -1 SET p.locks = coalesce(p.locks, 0) + 1"
+)
+_POSITIONS: LiteralString = (
+    "UNWIND $rows AS r MATCH (p:Position {topic: r[0], partition: r[1]}) RETURN p.topic, p.partition, p.offset"
 )
 _MOVE: LiteralString = "UNWIND $rows AS r MATCH (p:Position {topic: r[0], partition: r[1]}) SET p.offset = r[2]"
 
@@ -116,6 +118,7 @@ async def _move_on(tx: Transaction, batch: Batch) -> bool:
     for topic, partition, offset in batch.positions:
         wanted[topic, partition] = max(offset, wanted.get((topic, partition), offset))
     rows = [[topic, partition, offset] for (topic, partition), offset in sorted(wanted.items())]
+    await ask(tx, _LOCK_POSITIONS, rows=rows)
     stored = {(t, p): offset for t, p, offset in await ask(tx, _POSITIONS, rows=rows)}
     ahead = [r for r in rows if r[2] > stored[r[0], r[1]]]
     if ahead:
@@ -283,7 +286,7 @@ _ENTRY: LiteralString = (
 
 async def _write_data_subjects(tx: Transaction, batch: Batch) -> int:
     touched = 0
-    entries = await _new(tx, _ENTRIES_THERE, {e.id: list(e) for e in reversed(batch.entries)})
+    entries = await only_new(tx, _ENTRIES_THERE, {e.id: list(e) for e in reversed(batch.entries)})
     watched = [[key, True if on else None] for key, on in sorted(batch.watched.items())]
     for statement, rows in (
         (_ENTRY, entries),
@@ -294,131 +297,6 @@ async def _write_data_subjects(tx: Transaction, batch: Batch) -> int:
         if rows:
             touched += await number(tx, statement, rows=rows)
     return touched
-
-
-async def _new(tx: Transaction, there: LiteralString, rows: dict[str, list[Any]]) -> Rows:
-    """Give the rows whose ids are not there yet, by id."""
-    if not rows:
-        return []
-    present = set((await ask(tx, there, ids=sorted(rows)))[0][0])
-    return [row for id_, row in sorted(rows.items()) if id_ not in present]
-
-
-_CASE: LiteralString = (
-    "UNWIND $rows AS r MERGE (c:Case {id: r[0]}) WITH r, c WHERE c.body IS NULL OR c.body <> r[6] OR c.state <> r[5]"
-    " OR c.key <> r[1] OR c.controller <> r[2] OR c.right <> r[3] OR c.opened <> r[4]"
-    " SET c.key = r[1], c.controller = r[2], c.right = r[3], c.opened = r[4], c.state = r[5], c.body = r[6]"
-    " RETURN collect([r[0], r[1]])"
-)
-_CASE_OF_ANOTHER: LiteralString = "UNWIND $rows AS r MATCH (c:Case {id: r[0]})-[o:ABOUT]->(k:Key) WHERE k.key <> r[1] DELETE o"
-_CASE_ABOUT: LiteralString = (
-    "UNWIND $rows AS r MATCH (c:Case {id: r[0]}) MATCH (k:Key {key: r[1]})"
-    " WHERE NOT EXISTS { (c)-[:ABOUT]->(k) } CREATE (c)-[:ABOUT]->(k)"
-)
-_COMMANDS_THERE: LiteralString = "UNWIND $ids AS id MATCH (c:Command {id: id}) RETURN collect(c.id)"
-_COMMAND: LiteralString = (
-    "UNWIND $rows AS r CREATE (c:Command {id: r[0], key: r[1], controller: r[2], target: r[3], case: r[4], kind: r[5],"
-    " body: r[6], issued: r[7], due: r[8], state: r[9], attempts: r[10]})"
-    " FOREACH (_ IN CASE WHEN r[9] = 'pending' THEN [1] ELSE [] END | SET c:Pending) RETURN count(*)"
-)
-_TARGETS: LiteralString = "UNWIND $rows AS r MERGE (:Target {controller: r[0], id: r[1]})"
-_COMMAND_TO: LiteralString = (
-    "UNWIND $rows AS r MATCH (c:Command {id: r[0]}) MATCH (t:Target {controller: r[2], id: r[3]}) CREATE (c)-[:TO]->(t)"
-)
-_COMMAND_ABOUT: LiteralString = "UNWIND $rows AS r MATCH (c:Command {id: r[0]}) MATCH (k:Key {key: r[1]}) CREATE (c)-[:ABOUT]->(k)"
-_COMMAND_OF: LiteralString = "UNWIND $rows AS r MATCH (c:Command {id: r[0]}) MATCH (x:Case {id: r[4]}) CREATE (c)-[:OF]->(x)"
-_STATE: LiteralString = (
-    "UNWIND $rows AS r MATCH (c:Command {id: r[0]}) WHERE c.state <> r[1] OR c.due <> r[2] OR c.attempts <> r[3]"
-    " SET c.state = r[1], c.due = r[2], c.attempts = r[3]"
-    " FOREACH (_ IN CASE WHEN r[1] = 'pending' THEN [1] ELSE [] END | SET c:Pending)"
-    " FOREACH (_ IN CASE WHEN r[1] = 'pending' THEN [] ELSE [1] END | REMOVE c:Pending) RETURN count(*)"
-)
-_DEAD_LETTER: LiteralString = (
-    "UNWIND $rows AS r MERGE (d:DeadLetter {topic: r[0], partition: r[1], offset: r[2]}) WITH r, d WHERE d.at IS NULL"
-    " SET d.schema_id = r[3], d.reason = r[4], d.at = r[5], d.sealed = r[6] RETURN count(*)"
-)
-_TOMBSTONE: LiteralString = (
-    "UNWIND $rows AS r MERGE (t:Tombstone {key: r[0]})"
-    " WITH r, t WHERE t.at IS NULL OR t.at < r[2] OR (t.at = r[2] AND t.next < r[3])"
-    " SET t.controller = r[1], t.at = r[2], t.next = r[3] RETURN count(*)"
-)
-
-
-async def _write_cascades(tx: Transaction, batch: Batch) -> int:
-    touched = await _write_cases(tx, batch) + await _write_commands(tx, batch)
-    letters = {d[:3]: list(d) for d in reversed(batch.dead_letters)}
-    states = [[id_, *state] for id_, state in sorted(batch.command_states.items())]
-    for statement, rows in (
-        (_STATE, states),
-        (_DEAD_LETTER, [letters[at] for at in sorted(letters)]),
-        (_TOMBSTONE, [list(t) for t in sorted(batch.tombstones)]),
-    ):
-        if rows:
-            touched += await number(tx, statement, rows=rows)
-    return touched
-
-
-async def _write_cases(tx: Transaction, batch: Batch) -> int:
-    rows = {c.id: list(c) for c in batch.cases}
-    if not rows:
-        return 0
-    changed = (await ask(tx, _CASE, rows=[rows[id_] for id_ in sorted(rows)]))[0][0]
-    if changed:
-        await ask(tx, _CASE_OF_ANOTHER, rows=changed)
-        await ask(tx, _CASE_ABOUT, rows=changed)
-    return len(changed)
-
-
-async def _write_commands(tx: Transaction, batch: Batch) -> int:
-    rows = await _new(tx, _COMMANDS_THERE, {c.id: list(c) for c in reversed(batch.commands)})
-    if not rows:
-        return 0
-    await ask(tx, _TARGETS, rows=[list(t) for t in sorted({(r[2], r[3]) for r in rows})])
-    await ask(tx, _COMMAND, rows=rows)
-    for statement in (_COMMAND_ABOUT, _COMMAND_OF, _COMMAND_TO):
-        await ask(tx, statement, rows=sorted(rows, key=lambda r: (r[2], r[3], r[0])))
-    return len(rows)
-
-
-_AUDIT_THERE: LiteralString = "UNWIND $ids AS id MATCH (a:AuditLine {id: id}) RETURN collect(a.id)"
-_AUDIT: LiteralString = (
-    "UNWIND $rows AS r CREATE (:AuditLine {id: r[0], at: r[1], controller: r[2], kind: r[3], body: r[4],"
-    " seq: r[5], previous: r[6], hash: r[7]})"
-)
-_CERTIFICATES_THERE: LiteralString = "UNWIND $ids AS id MATCH (c:Certificate {id: id}) RETURN collect(c.id)"
-_CERTIFICATE: LiteralString = (
-    "UNWIND $rows AS r CREATE (c:Certificate {id: r[0], body: r[4], seq: r[5], previous: r[6], hash: r[7]})"
-    " WITH r, c MATCH (x:Case {id: r[0]}) CREATE (x)-[:CERTIFIED_BY]->(c)"
-)
-_HEAD: LiteralString = (
-    "MERGE (h:ChainHead {name: $name}) ON CREATE SET h.seq = 0, h.hash = $genesis"
-    " SET h.locks = coalesce(h.locks, 0) + 1 RETURN h.seq, h.hash"
-)
-_HEAD_MOVES: LiteralString = "MATCH (h:ChainHead {name: $name}) SET h.seq = $seq, h.hash = $hash"
-
-
-async def _write_chains(tx: Transaction, batch: Batch) -> int:
-    certificates = [AuditRow(case, 0, "", "certificate", body) for case, body in batch.certificates]
-    touched = await _extend(tx, "audit", batch.audit, _AUDIT_THERE, _AUDIT)
-    return touched + await _extend(tx, "certificates", certificates, _CERTIFICATES_THERE, _CERTIFICATE)
-
-
-async def _extend(tx: Transaction, name: str, lines: list[AuditRow], there: LiteralString, create: LiteralString) -> int:
-    """Append the lines that are not there; where all are, the end of the chain is left unlocked for others."""
-    ids = sorted({line.id for line in lines})
-    if not ids or len((await ask(tx, there, ids=ids))[0][0]) == len(ids):
-        return 0
-    [[seq, last]] = await ask(tx, _HEAD, name=name, genesis=GENESIS)
-    present = set((await ask(tx, there, ids=ids))[0][0])
-    new: dict[str, AuditRow] = {}
-    for line in lines:
-        if line.id not in present:
-            new.setdefault(line.id, line)
-    chained = list(extend_chain(new.values(), seq, last))
-    if chained:
-        await ask(tx, create, rows=[list(line) for line in chained])
-        await ask(tx, _HEAD_MOVES, name=name, seq=chained[-1].seq, hash=chained[-1].hash)
-    return len(chained)
 
 
 _FORGET_OBSERVATION: LiteralString = (

@@ -32,7 +32,7 @@ from graph_store import (
 )
 from servers.fixtures import Neo4jAt, empty_neo4j
 
-from lineage import neo4j_server, neo4j_store, neo4j_types, neo4j_write
+from lineage import neo4j_cascades, neo4j_server, neo4j_store, neo4j_types, neo4j_write
 from lineage.digest import verify_chain
 from lineage.errors import Conflict, StoreUnavailable
 from lineage.landing import Holder, Landing
@@ -189,6 +189,21 @@ def test_workers_that_write_the_same_persons_at_once_lose_nothing_and_double_not
     assert min(touched) > 0
 
 
+def test_nobody_waits_for_another_worker_at_a_shape(
+    store: Neo4jStore, neo4j_clean: Neo4jAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shape is what all workers write to: its node is never locked as a whole, once it has a few dozen observations."""
+    store.write(Batch(shapes=[PLACED], observations=[observation(k) for k in range(60)]))
+    monkeypatch.setattr(neo4j_server, "ANSWER_SECONDS_MAX", 10.0)
+    auth = (neo4j_clean.user, neo4j_clean.password)
+    with neo4j.GraphDatabase.driver(neo4j_clean.uri, auth=auth) as driver, driver.session(database="neo4j") as session:
+        other = session.begin_transaction()
+        other.run("MATCH (s:Shape {id: 1}) CREATE (:Key {key: 9000, version: 1})-[:OBSERVED {at: 1}]->(s)").consume()
+        rows = [observation(k, at) for k in range(55, 70) for at in (1000, 2000)]
+        assert store.write(Batch(observations=rows, due=dict.fromkeys(range(55, 70), 5))) == 25 + 15
+        other.rollback()
+
+
 def test_each_write_raises_the_version_of_what_it_touches_by_one_however_many_write(opened: Opener) -> None:
     """A lost increment would let a worker take changed facts for those it has seen."""
     stores = [opened() for _ in range(3)]
@@ -325,6 +340,7 @@ def test_a_batch_whose_answer_was_lost_can_be_written_again(neo4j_clean: Neo4jAt
 
 
 def test_starts_at_once_lay_out_one_schema(neo4j_clean: Neo4jAt, cypher: Cypher, opened: Opener) -> None:
+    empty_neo4j(neo4j_clean, schema=True)
     opened().close()
     wanted = cypher("SHOW INDEXES YIELD name, labelsOrTypes, properties WHERE labelsOrTypes IS NOT NULL RETURN * ORDER BY name")
     empty_neo4j(neo4j_clean, schema=True)
@@ -493,7 +509,7 @@ SCANS_ALLOWED = {"_SHAPES", "_CASES", "_ALL_IDENTIFIERS", "_ALL_OBSERVATIONS", "
 
 def statements() -> list[tuple[str, str]]:
     found = []
-    for module in (neo4j_store, neo4j_write, neo4j_types):
+    for module in (neo4j_store, neo4j_write, neo4j_cascades, neo4j_types):
         for name, value in vars(module).items():
             texts = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else [value]
             found += [(name, t) for t in texts if isinstance(t, str) and re.match("(MATCH|UNWIND|MERGE|CALL|RETURN) ", t)]
