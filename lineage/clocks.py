@@ -277,6 +277,16 @@ def kept(s: Subject) -> list[list[Item]]:
     return cast("list[list[Item]]", s.memo[name])
 
 
+def kept_now(s: Subject) -> list[tuple[list[Item], Kept | None]]:
+    """Give what is kept for a hold with what keeps it today, None if nothing does any longer."""
+    name = ("kept now", s.items.version, s.today)
+    found: list[tuple[list[Item], Kept | None]] | None = s.memo.get(name)
+    if found is None:
+        known: dict[str, list[Keeping]] = {}
+        found = s.memo[name] = [(items, keeping_now(s, items[0], known, s.today)) for items in kept(s)]
+    return found
+
+
 def _claim(s: Subject, item: Item, today: dt.date) -> tuple[Ids, dt.date | None] | None:
     """Give why and until when a legal claim or a court's order needs the item (GDPR art. 17(3)(e), 18(1)(c))."""
     policy = s.policy

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from lineage.clocks import FOREVER, Keeping, Kept, keeping_now, keeping_of, keepings, kept, last_day, retention_end
+from lineage.clocks import FOREVER, Kept, keeping_of, keepings, kept_now, last_day, retention_end
 from lineage.due import conditions_changed, due_warnings, next_warning, overdue
 from lineage.ending import acknowledge, end, issue, target_ids, why
 from lineage.events import take
@@ -138,13 +138,11 @@ def settle(s: Subject) -> None:
 
 def _pending(s: Subject) -> None:
     """Erase what a hold kept and keeps no longer."""
-    known: dict[str, list[Keeping]] = {}
     ending: dict[str, list[Item]] = {}
-    for items in kept(s):
+    for items, keeping in kept_now(s):
         item = items[0]
         if any(r.waits and r.covers(item) for r in s.restrictions):
             continue
-        keeping = keeping_now(s, item, known, s.today)
         if keeping is None:
             ending.setdefault(s.erasure or item.asked, []).extend(items)
             continue
@@ -229,10 +227,8 @@ def pending_because(s: Subject, case_id: str) -> tuple[str, ...]:
         return case.waits
     found: list[str] = []
     if case.right == "erasure":
-        active = keepings(s, "erasure", s.today)
-        for item, *_ in kept(s):
+        for (item, *_), keeping in kept_now(s):
             if not case.in_part or item.asked == case_id:
-                keeping = keeping_of(s, item, active, s.today)
                 waits = [r for r in s.restrictions if r.waits and r.covers(item)]
                 if waits or (keeping is not None and (not keeping.statutory or keeping.until is None)):
                     found += keeping.reasons if keeping else waits[0].reasons
@@ -244,14 +240,12 @@ def pending_because(s: Subject, case_id: str) -> tuple[str, ...]:
 
 def keepings_of_case(s: Subject, case_id: str) -> list[dict[str, object]]:
     """List what is kept after an erasure, per target and category, with the reason and the last day."""
-    active = keepings(s, "erasure", s.today)
     found: dict[tuple[str, str], tuple[int, Kept]] = {}
-    for items in kept(s):
+    for items, keeping in kept_now(s):
         item, last = items[0], items[-1].number
         mine = not s.cases[case_id].in_part or item.asked == case_id
-        keeping = keeping_of(s, item, active, s.today) if mine else None
         name = item.target, item.category
-        if keeping is not None and found.get(name, (0, keeping))[0] < last:
+        if mine and keeping is not None and found.get(name, (0, keeping))[0] < last:
             found[name] = last, keeping
     return [
         {"target": target, "category": category, "outcome": "retained", "because": keeping.reasons,
@@ -291,10 +285,7 @@ def next_due(s: Subject) -> dt.date | None:
             keeping = keeping_of(s, item, keepings(s, "retention", today), today)
             last = keeping.until if keeping else last
         ends.append(last)
-    known: dict[str, list[Keeping]] = {}
-    for item, *_ in kept(s):
-        keeping = keeping_now(s, item, known, today)
-        ends.append(keeping.until if keeping else None)
+    ends += [keeping.until if keeping else None for _, keeping in kept_now(s)]
     blocked = [c for c in s.cases.values() if c.right == "rectification" and c.waits]
     if blocked:
         ends += [k.until for k in keepings(s, "rectification", today)]
