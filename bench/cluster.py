@@ -35,7 +35,7 @@ from streams import settings, wiring, worker
 from streams.app import Agents
 from streams.calls import Calls
 from streams.desk import Desk
-from streams.intake_kafka import _address
+from streams.intake_kafka import address
 from streams.kafka_feed import KafkaFeed
 from streams.local_servers import Kafka, Neo4j
 from streams.server_files import Sources
@@ -61,7 +61,7 @@ async def fill(bootstrap: str, topic: str, values: Sequence[bytes]) -> None:
     open_batches: dict[int, Any] = {}
     sent: list[Awaitable[Any]] = []
     for value in values:
-        key, headers = _address(value)
+        key, headers = address(value)
         partition = int.from_bytes((key or b"\0")[:4], "big") % PARTITIONS
         while True:
             batch = open_batches.setdefault(partition, producer.create_batch())

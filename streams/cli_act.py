@@ -10,9 +10,10 @@ import itertools
 import sys
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 import orjson
@@ -26,6 +27,10 @@ from schemas.errors import InvalidEvent
 from streams.cli_open import Remote, policy_of
 from streams.cli_words import DayType, IdentifierType, controller_option, echo_json, json_option, progress, seconds
 from streams.wiring import writing
+
+if TYPE_CHECKING:
+    from streams.emitter import Emitter
+    from streams.settings import Settings
 
 _BATCH = 1000
 _SHOWN_MAX = 20
@@ -53,10 +58,10 @@ def emit(ctx: click.Context, file: Path, *, as_json: bool) -> None:
     """
     events = read_events(file)
     taken, bad = 0, list[Bad]()
-    with writing() as door, progress("events", len(events)) as step:
+    with _door() as door, progress("events", len(events)) as step:
         for start in range(0, len(events), _BATCH):
             part = events[start : start + _BATCH]
-            wrong = _send(door, part) if isinstance(door, Remote) else _take(door, part)
+            wrong = door(part)
             bad += [(start + n, field, reason) for n, field, reason in wrong]
             taken += len(part) - len(wrong)
             step(len(part))
@@ -69,6 +74,44 @@ def emit(ctx: click.Context, file: Path, *, as_json: bool) -> None:
     if len(bad) > _SHOWN_MAX:
         click.echo(f"lineage: {len(bad) - _SHOWN_MAX} more events are wrong", err=True)
     ctx.exit(2 if bad else 0)
+
+
+@contextmanager
+def _door() -> Iterator[Callable[[list[Any]], list[Bad]]]:
+    """Give the way for events: onto the cluster's topics, to the pipeline that runs, or into the file itself."""
+    from streams.settings import load  # noqa: PLC0415 - only here and in `up`
+
+    told = load()
+    if told.kafka is not None:
+        with _emitter(told) as emitter:
+            yield lambda part: _produce(emitter, part)
+        return
+    with writing() as door:
+        yield lambda part: _send(door, part) if isinstance(door, Remote) else _take(door, part)
+
+
+def _emitter(told: Settings) -> Emitter:
+    from streams import kafka  # noqa: PLC0415 - only a cluster needs Kafka's client
+    from streams.emitter import Emitter  # noqa: PLC0415
+    from streams.topics import Topics  # noqa: PLC0415
+
+    own = kafka.told(told)
+    kafka.quiet_clients()
+    return Emitter(topics=Topics(own.prefix), ids=kafka.wire_ids(told), **kafka.for_kafka_python(own))
+
+
+def _produce(emitter: Emitter, events: list[Any]) -> list[Bad]:
+    """Put events on their topics, and wait until the broker has them."""
+    bad: list[Bad] = []
+    for number, event in enumerate(events, 1):
+        try:
+            schemas.registry().from_json(event)
+        except InvalidEvent as error:
+            bad.append((number, error.field, error.reason))
+            continue
+        emitter.emit(event)
+    emitter.flush()
+    return bad
 
 
 def read_events(file: Path) -> list[Any]:
@@ -118,8 +161,9 @@ def _take(pipeline: Pipeline, events: Iterable[Any]) -> list[Bad]:
 
 
 def drain(pipeline: Pipeline, now: int) -> None:
-    """Turn what waits in the journal into facts."""
-    assert isinstance(pipeline.store, SQLiteStore)
+    """Turn what waits in the journal into facts; a cluster has none."""
+    if not isinstance(pipeline.store, SQLiteStore):
+        return
     while rows := pipeline.store.journal_read(-1, _BATCH):
         pipeline.ingest([Received("journal", 0, offset, value) for offset, value in rows], now)
 

@@ -21,7 +21,7 @@ from streams.intake_kafka import KafkaIntake
 from streams.outbox import Outbox, Webhooks
 from streams.runner import listen
 from streams.settings import Settings
-from streams.worker import check_topics, wire_ids
+from streams.worker import check_topics
 
 
 async def serve(told: Settings) -> None:
@@ -35,7 +35,7 @@ async def serve(told: Settings) -> None:
     try:
         await asyncio.to_thread(check_topics, told, engine)
         agents = Agents(engine, desk)
-        intake = KafkaIntake(own, engine.store, desk, told.journal_events_max, wire_ids(told).outbound)
+        intake = KafkaIntake(own, engine.store, desk, told.journal_events_max, kafka.wire_ids(told).outbound)
         outbox = Outbox(engine, desk)
         webhooks = Webhooks(engine, desk, outbox)
         try:

@@ -65,7 +65,7 @@ class KafkaIntake:
         try:
             sent = []
             for value in values:
-                key, headers = _address(value)
+                key, headers = address(value)
                 topic = self._topics.event(stream_of(value))
                 sent.append(await self._producer.send(topic, key=key, value=self._wire_id(value), headers=headers))
             for found in await asyncio.gather(*sent):
@@ -91,11 +91,11 @@ class KafkaIntake:
             await asyncio.sleep(_LOOK_SECONDS)
 
 
-def _address(value: bytes) -> tuple[bytes | None, list[tuple[str, bytes]]]:
+def address(value: bytes) -> tuple[bytes | None, list[tuple[str, bytes]]]:
     """Read an event's partition key and CloudEvents headers; bytes that are no event have none, and end as a dead letter."""
     try:
         kind, record = schemas.registry().decode(value)
     except schemas.DecodeError:
         return None, []
-    key = wire.event_key(record["controller"], record["person"] or {})
+    key = wire.event_key(record["controller"], wire.identifiers_of(kind, record))
     return key, wire.headers(record["id"], record["source"], kind.name, record["time"])

@@ -10,6 +10,7 @@ import ssl
 from typing import Any
 
 from lineage.errors import BadCall
+from streams.schema_registry import Ids, SchemaRegistry
 from streams.settings import Kafka, Settings
 
 
@@ -21,13 +22,16 @@ def told(settings: Settings) -> Kafka:
     return settings.kafka
 
 
+_NORMAL = ("GroupCoordinatorNotAvailable", "Marking the coordinator dead", "because it is rebalancing")
+
+
 class Expected(logging.Filter):
-    """Lets pass what an operator must see, and not what is normal when a group is made for the first time."""
+    """Lets pass what an operator must see, and not what is normal when a group is made or shared anew."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether a line is shown."""
         text = record.getMessage()
-        return "GroupCoordinatorNotAvailable" not in text and not text.startswith("Marking the coordinator dead")
+        return not any(normal in text for normal in _NORMAL)
 
 
 def quiet_clients() -> None:
@@ -72,3 +76,12 @@ def _context(kafka: Kafka) -> ssl.SSLContext:
         msg = f"{named}: no certificate or key in PEM can be read there ({type(error).__name__})"
         raise BadCall(msg) from None
     return context
+
+
+def wire_ids(told: Settings) -> Ids:
+    """Give the way between schema ids on the wire and ours; raise where the registry does not answer or lacks a schema."""
+    if told.registry is None:
+        return Ids()
+    ids = Ids(SchemaRegistry(told.registry))
+    ids.warm()
+    return ids

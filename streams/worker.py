@@ -24,7 +24,6 @@ from streams.metrics import exposition
 from streams.outbox import Outbox
 from streams.relay import Relay
 from streams.runner import signalled, tidy
-from streams.schema_registry import Ids, SchemaRegistry
 from streams.settings import Settings
 from streams.timers import Timer
 from streams.topics import Topics
@@ -46,15 +45,6 @@ def check_topics(told: Settings, engine: wiring.Engine) -> None:
         raise BadCall(msg)
 
 
-def wire_ids(told: Settings) -> Ids:
-    """Give the way between schema ids on the wire and ours; raise where the registry does not answer or lacks a schema."""
-    if told.registry is None:
-        return Ids()
-    ids = Ids(SchemaRegistry(told.registry))
-    ids.warm()
-    return ids
-
-
 async def work(told: Settings) -> None:
     """Run until a signal comes; then write the batch that is under way, and leave the group."""
     own = kafka.told(told)
@@ -63,7 +53,7 @@ async def work(told: Settings) -> None:
     desk = Desk()
     try:
         await asyncio.to_thread(check_topics, told, engine)
-        ids = wire_ids(told)
+        ids = kafka.wire_ids(told)
         agents = Agents(engine, desk)
         outbox = Outbox(engine, desk)
         relay = Relay(own, engine, desk, outbox, lambda: feed.leads, ids.outbound)

@@ -46,6 +46,7 @@ def test_the_commands_of_the_page_work_as_they_stand(tmp_path: Path, kafka_serve
     done = subprocess.run(["bash", "-c", steps], cwd=tmp_path, capture_output=True, text=True, timeout=300, env=env)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "newsletter system" in done.stdout
+    assert "1 event taken" in done.stdout
     assert re.search(r"\d+ topics, 0 lacking", done.stdout)
     assert "ann@example.org" not in done.stderr
     assert "Traceback" not in done.stderr
