@@ -15,11 +15,11 @@ import contextlib
 import itertools
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, LiteralString, TypeVar
 from urllib.parse import urlsplit
 
-from neo4j import AsyncDriver, AsyncGraphDatabase, AsyncManagedTransaction, AsyncResult
+from neo4j import AsyncDriver, AsyncGraphDatabase, AsyncManagedTransaction
 from neo4j.exceptions import AuthError, DriverError, IncompleteCommit, Neo4jError, ServiceUnavailable
 
 from lineage.errors import LineageError, StoreUnavailable
@@ -35,8 +35,6 @@ ANSWER_SECONDS_MAX = 60.0
 _CONNECT_SECONDS_MAX = 5.0
 _RETRY_SECONDS_MAX = 15.0
 _ATTEMPTS_MAX = 30
-_CHUNK_ROWS = 5_000
-_CHUNKS_AHEAD = 4
 _AGAIN = frozenset(
     {"Neo.ClientError.Statement.EntityNotFound", "Neo.ClientError.Schema.ConstraintValidationFailed"},
 )
@@ -57,7 +55,7 @@ _CAUSES = {
 
 
 async def ask(tx: Transaction, statement: LiteralString, **values: object) -> list[list[Any]]:
-    """Run a statement and give its rows."""
+    """Run a statement and give its rows; where there are many, let the server collect them into one: a row costs 0.1 ms."""
     result = await tx.run(statement, values)
     return [list(record.values()) async for record in result]
 
@@ -138,34 +136,6 @@ class Neo4jServer:
 
         self._wait(arranged())
 
-    def stream(self, statement: LiteralString, **values: object) -> Iterator[Sequence[Any]]:
-        """Read the rows of a statement that gives many, without having them all at once."""
-        queue: asyncio.Queue[list[list[Any]] | None] = asyncio.Queue(_CHUNKS_AHEAD)
-
-        async def fill() -> None:
-            try:
-                async with (
-                    self._driver.session(database=self._database, fetch_size=_CHUNK_ROWS) as session,
-                    await session.begin_transaction() as tx,
-                ):
-                    result = await tx.run(statement, values)
-                    while chunk := await _chunk(result):
-                        await queue.put(chunk)
-            except Exception:
-                await queue.put(None)
-                raise
-            await queue.put(None)
-
-        self._expect_open()
-        filling = asyncio.run_coroutine_threadsafe(fill(), self._loop)
-        try:
-            while (chunk := self._wait(queue.get())) is not None:
-                yield from chunk
-            with self._translated():
-                filling.result()
-        finally:
-            filling.cancel()
-
     def _expect_open(self) -> None:
         if self._closed:
             msg = f"{self._place}: the store is closed"
@@ -219,10 +189,6 @@ class Neo4jServer:
         self._thread.join(_CONNECT_SECONDS_MAX)
         if not self._thread.is_alive():
             self._loop.close()
-
-
-async def _chunk(result: AsyncResult) -> list[list[Any]]:
-    return [list(record.values()) for record in await result.fetch(_CHUNK_ROWS)]
 
 
 def _place(uri: str) -> str:

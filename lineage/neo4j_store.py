@@ -1,8 +1,9 @@
 """Keep the graph in Neo4j, for a cluster: what arrives are batches, what leaves are the facts of one data subject.
 
 The cluster's store: `lineage.neo4j_server` talks to the server, `lineage.neo4j_schema` lays the graph out,
-`lineage.neo4j_write` and `lineage.neo4j_cascades` fill it, `lineage.neo4j_types` draws what the policies say. Workers and the API write at once; what
-they were wrong about by the time they write is noticed then, and nothing is written (`Conflict`).
+`lineage.neo4j_write` and `lineage.neo4j_cascades` fill it, `lineage.neo4j_types` draws what the policies say. Workers and
+the API write at once; what they were wrong about by the time they write is noticed then, and nothing is written
+(`Conflict`).
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from lineage.store import (
     Tombstone,
 )
 
+_KEY_MIN, _KEY_MAX = -(1 << 63), (1 << 63) - 1
+_PAGE_KEYS = 2_000
 Landings = Callable[[Shape], Iterable[Landing]]
 _KINDS = {"SAME_PERSON": "same", "USES_DEVICE": "device"}
 
@@ -111,7 +114,7 @@ class Neo4jStore:
 
     def due(self, now: int, limit: int) -> Sequence[Key]:
         """List the identifiers whose due date is not after `now`, earliest first."""
-        return [row[0] for row in self._rows(_DUE, now=now, limit=limit)]
+        return list(self._rows(_DUE, now=now, limit=limit)[0][0])
 
     def next_due(self) -> int | None:
         """Find the earliest due date of a data subject or a pending command; None if nothing waits."""
@@ -161,7 +164,7 @@ class Neo4jStore:
     def observers(self, shapes: Iterable[int], after: Key, limit: int) -> Sequence[Key]:
         """List identifiers > `after` with an observation of one of `shapes`, by key."""
         wanted = sorted(set(shapes))
-        return [row[0] for row in self._rows(_OBSERVERS, shapes=wanted, after=after, limit=limit)] if wanted else []
+        return list(self._rows(_OBSERVERS, shapes=wanted, after=after, limit=limit)[0][0]) if wanted else []
 
     def digest(self, controller: str | None = None) -> str:
         """Hash all identifiers, observations and links, whatever the order in which they came.
@@ -171,13 +174,22 @@ class Neo4jStore:
         return graph_digest(self.shapes(), self._identifiers(), self._observations(), self._links(), controller)
 
     def _identifiers(self) -> Iterator[Identifier]:
-        return (Identifier(*row) for row in self._server.stream(_ALL_IDENTIFIERS))
+        rows = self._all(_ALL_IDENTIFIERS)
+        return (Identifier(key, check, controller, kind, b"") for key, check, controller, kind in rows)
 
     def _observations(self) -> Iterator[Observation]:
-        return (Observation(*row) for row in self._server.stream(_ALL_OBSERVATIONS))
+        return (Observation(*row) for row in self._all(_ALL_OBSERVATIONS))
 
     def _links(self) -> Iterator[Link]:
-        return (Link(a, b, _KINDS[kind], shape, at) for a, b, kind, shape, at in self._server.stream(_ALL_LINKS))
+        return (Link(a, b, _KINDS[kind], shape, at) for a, b, kind, shape, at in self._all(_ALL_LINKS))
+
+    def _all(self, statement: LiteralString) -> Iterator[list[Any]]:
+        """Read what hangs on all keys, by some of them at a time."""
+        since = _KEY_MIN
+        while since <= _KEY_MAX:
+            [[last, rows]] = self._rows(statement, since=since, limit=_PAGE_KEYS)
+            yield from rows
+            since = _KEY_MAX + 1 if last is None else last + 1
 
     def counts(self) -> Mapping[str, int]:
         """Count rows per kind, from the server's own counters where it has them."""
@@ -246,7 +258,9 @@ _HANGING: LiteralString = (
     " COLLECT { UNWIND $own AS key MATCH (e:Entry {key: key}) RETURN [e.key, e.id, e.at, e.kind, e.body] },"
     " COLLECT { UNWIND $own AS key MATCH (c:Command {key: key}) RETURN [" + _COMMAND_ROW + "] }"
 )
-_DUE: LiteralString = "MATCH (k:Key) WHERE k.due <= $now AND k.key IS NOT NULL RETURN k.key ORDER BY k.due, k.key LIMIT $limit"
+_DUE: LiteralString = (
+    "MATCH (k:Key) WHERE k.due <= $now AND k.key IS NOT NULL WITH k ORDER BY k.due, k.key LIMIT $limit RETURN collect(k.key)"
+)
 _NEXT_DUE: LiteralString = (
     "CALL () { MATCH (k:Key) WHERE k.due IS NOT NULL AND k.key IS NOT NULL RETURN k.due AS at ORDER BY k.due, k.key LIMIT 1"
     " UNION ALL MATCH (c:Pending) WHERE c.due IS NOT NULL AND c.issued IS NOT NULL AND c.id IS NOT NULL"
@@ -286,11 +300,21 @@ _POSITIONS: LiteralString = (
 )
 _OBSERVERS: LiteralString = (
     "MATCH (k:Key) WHERE k.key > $after AND EXISTS { (k)-[:OBSERVED]->(s:Shape) WHERE s.id IN $shapes }"
-    " RETURN k.key ORDER BY k.key LIMIT $limit"
+    " WITH k ORDER BY k.key LIMIT $limit RETURN collect(k.key)"
 )
-_ALL_IDENTIFIERS: LiteralString = "MATCH (k:Identifier) RETURN k.key, k.check, k.controller, k.kind, k.sealed"
-_ALL_OBSERVATIONS: LiteralString = "MATCH (k:Key)-[o:OBSERVED]->(s:Shape) RETURN k.key, o.at, s.id, o.matter, o.about, o.evidence"
-_ALL_LINKS: LiteralString = "MATCH (a:Key)-[l:SAME_PERSON|USES_DEVICE]->(b:Key) RETURN a.key, b.key, type(l), l.shape, l.at"
+_PAGE: LiteralString = (
+    "MATCH (k:Key) WHERE k.key >= $since WITH k ORDER BY k.key LIMIT $limit"
+    " WITH collect(k) AS page, max(k.key) AS last RETURN last,"
+)
+_ALL_IDENTIFIERS: LiteralString = _PAGE + " [k IN page WHERE k:Identifier | [k.key, k.check, k.controller, k.kind]]"
+_ALL_OBSERVATIONS: LiteralString = (
+    _PAGE + " COLLECT { UNWIND page AS k MATCH (k)-[o:OBSERVED]->(s:Shape)"
+    " RETURN [k.key, o.at, s.id, o.matter, o.about, o.evidence] }"
+)
+_ALL_LINKS: LiteralString = (
+    _PAGE + " COLLECT { UNWIND page AS k MATCH (k)-[l:SAME_PERSON|USES_DEVICE]->(b:Key)"
+    " RETURN [k.key, b.key, type(l), l.shape, l.at] }"
+)
 _COUNTS: dict[str, LiteralString] = {
     "identifiers": "MATCH (n:Identifier) RETURN count(n)",
     "observations": "MATCH ()-[r:OBSERVED]->() RETURN count(r)",

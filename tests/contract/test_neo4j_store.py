@@ -503,8 +503,8 @@ def test_what_the_policy_says_is_drawn_once_per_shape_and_anew_when_it_changes(o
     assert store.digest() == before
 
 
-SCANS_ALLOWED = {"_SHAPES", "_CASES", "_ALL_IDENTIFIERS", "_ALL_OBSERVATIONS", "_ALL_LINKS", "_COUNTS", "_ERASE"}
-"""What reads everything because everything is asked for: shapes (few), all cases, digests, counts, what the policies say."""
+SCANS_ALLOWED = {"_SHAPES", "_CASES", "_COUNTS", "_ERASE"}
+"""What reads everything because everything is asked for: shapes (few), all cases, counts, what the policies say."""
 
 
 def statements() -> list[tuple[str, str]]:
@@ -512,7 +512,8 @@ def statements() -> list[tuple[str, str]]:
     for module in (neo4j_store, neo4j_write, neo4j_cascades, neo4j_types):
         for name, value in vars(module).items():
             texts = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else [value]
-            found += [(name, t) for t in texts if isinstance(t, str) and re.match("(MATCH|UNWIND|MERGE|CALL|RETURN) ", t)]
+            if name != "_PAGE":  # the beginning of others
+                found += [(name, t) for t in texts if isinstance(t, str) and re.match("(MATCH|UNWIND|MERGE|CALL|RETURN) ", t)]
     return found
 
 
