@@ -47,7 +47,7 @@ _FIRST: tuple[LiteralString, ...] = (
 MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (_FIRST,)
 """The statements of each migration; the first has number 1."""
 _MIGRATION: LiteralString = "CREATE CONSTRAINT migration_version IF NOT EXISTS FOR (n:Migration) REQUIRE n.version IS UNIQUE"
-_INDEXES_SECONDS_MAX = 50
+_INDEXES_SECONDS_MAX = 25
 
 
 def migrate(server: Neo4jServer) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, LiteralString, TypeVar
 from urllib.parse import urlsplit
 
-from neo4j import AsyncDriver, AsyncGraphDatabase, AsyncManagedTransaction
+from neo4j import AsyncDriver, AsyncGraphDatabase, AsyncManagedTransaction, unit_of_work
 from neo4j.exceptions import AuthError, DriverError, IncompleteCommit, Neo4jError, ServiceUnavailable
 
 from lineage.errors import LineageError, StoreUnavailable
@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 ANSWER_SECONDS_MAX = 60.0
 """So long a call waits at most, whatever the server does; a paused server would never answer."""
+TRANSACTION_SECONDS_MAX = 30.0
+"""So long the server keeps a transaction: one of a worker that hangs must not keep its locks from the others."""
 _CONNECT_SECONDS_MAX = 5.0
 _RETRY_SECONDS_MAX = 15.0
 _ATTEMPTS_MAX = 30
@@ -50,6 +52,8 @@ _CAUSES = {
     "Neo.ClientError.Security.Unauthorized": "the server refuses the user or the password",
     "Neo.ClientError.Security.CredentialsExpired": "the password has to be changed first",
     "Neo.ClientError.Security.AuthenticationRateLimit": "the server refuses the user or the password, too often in a row",
+    "Neo.ClientError.Transaction.TransactionTimedOut": "the transaction took too long",
+    "Neo.ClientError.Transaction.TransactionTimedOutClientConfiguration": "the transaction took too long",
     "Neo.ClientError.Database.DatabaseNotFound": "there is no such database",
 }
 
@@ -104,11 +108,11 @@ class Neo4jServer:
 
     def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run a function of a transaction that only reads."""
-        return self._wait(self._managed(work, reads=True))
+        return self._wait(self._managed(_bounded(work), reads=True))
 
     def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run a function of a transaction; it may run more than once, and whatever it raises undoes what it has written."""
-        return self._wait(self._managed(work, reads=False))
+        return self._wait(self._managed(_bounded(work), reads=False))
 
     async def _managed(self, work: Callable[[Transaction], Awaitable[T]], *, reads: bool) -> T:
         for attempt in itertools.count(1):
@@ -189,6 +193,10 @@ class Neo4jServer:
         self._thread.join(_CONNECT_SECONDS_MAX)
         if not self._thread.is_alive():
             self._loop.close()
+
+
+def _bounded(work: Callable[[Transaction], Awaitable[T]]) -> Callable[[Transaction], Awaitable[T]]:
+    return unit_of_work(timeout=TRANSACTION_SECONDS_MAX)(work)
 
 
 def _place(uri: str) -> str:

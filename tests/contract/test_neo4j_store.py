@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import random
 import re
@@ -407,6 +408,35 @@ def test_a_server_that_is_paused_killed_and_started_again(own_neo4j: Any, monkey
         server.start()
         assert store.digest() == before
         assert store.write(Batch(observations=[observation(MAIL, 5000)])) == 1
+
+
+def test_a_worker_that_hangs_within_a_transaction_keeps_nothing_from_the_others(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = opened(), opened()
+    one.write(Batch(identifiers=[identifier(MAIL)]))
+    holds, late = threading.Event(), threading.Event()
+
+    async def hang(tx: Any) -> None:
+        await neo4j_server.ask(tx, "MATCH (k:Key {key: $key}) SET k.due = 1", key=MAIL)
+        holds.set()
+        await asyncio.to_thread(late.wait)
+        await neo4j_server.ask(tx, "RETURN 1")
+
+    def hanging() -> None:
+        with pytest.raises(StoreUnavailable):
+            one._server.write(hang)
+
+    monkeypatch.setattr(neo4j_server, "TRANSACTION_SECONDS_MAX", 1.0)
+    with ThreadPoolExecutor(1) as pool:
+        hung = pool.submit(hanging)
+        assert holds.wait(30)
+        monkeypatch.setattr(neo4j_server, "TRANSACTION_SECONDS_MAX", 30.0)
+        assert two.write(Batch(due={MAIL: 5})) == 1
+        late.set()
+        hung.result()
+    assert list(two.due(9, 9)) == [MAIL]
+    assert two.next_due() == 5
 
 
 def test_what_the_server_says_of_a_value_is_not_passed_on(store: Neo4jStore, cypher: Cypher) -> None:
