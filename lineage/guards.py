@@ -19,6 +19,9 @@ MARKETING_TOPICS = frozenset({"similar", "unrelated", "newsletter", "offer", "su
 _CHANNEL_TERM = {"email": "email", "sms": "phone", "phone": "phone", "push": "push_token", "post": "address"}
 
 
+ADVERTISING = MARKETING_TOPICS - {"survey", "survey invitation"}
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What a service wants to do: `gate` is message, disclosure, sale, read or use."""
@@ -123,6 +126,16 @@ def _suppressed(s: Subject, activity: Activity, channel: str | None) -> Reasons 
     return None
 
 
+def _against_advertising(s: Subject) -> Reasons | None:
+    """Give the reasons of an objection to all direct marketing that no later sign-up has taken back (GDPR art. 21(3))."""
+    signed_up = max((*s.times.get("newsletter.subscribed", ()), *s.times.get("consent.given", ())), default=0)
+    for case in s.cases.values():
+        whole = not case.of and "direct_marketing" in (case.scope or ("direct_marketing",))
+        if case.right == "objection" and whole and not case.waits and signed_up <= case.at:
+            return s.cite(*case.reasons, "gdpr:21")
+    return None
+
+
 def usable(s: Subject, activity: Activity) -> list[Item]:
     """Give what the activity may use: what is kept serves the purpose of the hold, and no other (GDPR art. 5(1)(b))."""
     own = [i for i in s.live() if i.activity == activity.name]
@@ -148,6 +161,9 @@ def message(s: Subject, q: Question) -> Answer:
     )
     if stop:
         return _no(s, *stop, activity.id)
+    against = _against_advertising(s) if q.topic in ADVERTISING and activity.marketing == "outreach" else None
+    if against is not None:
+        return _no(s, *against, activity.id)
     topic_ids = s.policy.cited_with_of("topic:survey") if q.topic and "survey" in q.topic else ()
     if activity.unsolicited_needs and q.topic in MARKETING_TOPICS:
         return _no(s, *activity.unsolicited_needs, activity.id)

@@ -277,6 +277,8 @@ class Suppression:
     activity: str | None = None
     operator: str | None = None
     cites: Ids = ()
+    after: Ids = ()
+    """The acts that it follows: unsubscription, withdrawal, objection, erasure; empty: any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,7 +200,9 @@ def _link(row: Mapping[str, Any]) -> LinkRule:
 
 def _suppression(row: Mapping[str, Any]) -> Suppression:
     plain = {k: row.get(k) for k in ("keeps", "system", "category", "channel", "reader", "tag", "activity", "operator")}
-    return Suppression(id=row["id"], duration=_duration(row.get("duration")), cites=_ids(row.get("cites")), **plain)
+    return Suppression(
+        id=row["id"], duration=_duration(row.get("duration")), cites=_ids(row.get("cites")), after=_ids(row.get("after")), **plain
+    )
 
 
 def _guard(row: Mapping[str, Any]) -> Guard:

@@ -122,7 +122,7 @@ def _erasure_in_part(s: Subject, case: Case) -> None:
         s.grants = [g for g in s.grants if g.activity != activity.name]
         if activity.marketing:
             s.objected[activity.name] = s.cite(*ids)
-            suppress(s, ids, case.id, activity=activity.name, scope=activity.name)
+            suppress(s, ids, case.id, activity=activity.name, scope=activity.name, act="erasure")
 
 
 def _erasure(s: Subject, case: Case) -> None:
@@ -183,15 +183,18 @@ def marketing_of(s: Subject, scope: str) -> list[Activity]:
 
 
 def suppress(s: Subject, ids: Ids, case: str, *, channel: str | None = None, activity: str | None = None,
-             scope: str | None = None) -> None:  # fmt: skip
-    """Write the do-not-use entries that follow a withdrawal, an objection or an unsubscription."""
-    rules = [x for x in s.policy.suppression if x.keeps in ("hash", "list", "scope")]
+             scope: str | None = None, act: str = "withdrawal") -> None:  # fmt: skip
+    """Write the do-not-use entries that follow an act: a withdrawal, an objection, an unsubscription, an erasure.
+
+    Where no rule of the policy is for such an act, a hash is kept all the same, and nothing readable.
+    """
+    rules = [x for x in s.policy.suppression if x.keeps in ("hash", "list", "scope") and act in (x.after or (act,))]
     reasons = s.cite(*(x.id for x in rules if x.keeps != "scope" or x.activity == activity), *ids)
     s.do_not_use.append(DoNotUse(reasons, s.now, channel=channel, activity=activity, scope=scope, case=case))
     listed = next((x for x in rules if x.keeps == "list" and x.system), None)
     if listed is not None and listed.duration is not None and channel in (None, listed.channel):
         until = listed.duration.after(s.today)
-        entry = DoNotUse(s.cite(listed.id, *listed.cites, listed.system or "", *ids), s.now, channel=listed.channel,
+        entry = DoNotUse(s.cite(listed.id, *listed.cites, *target_ids(s, listed.system or ""), *ids), s.now, channel=listed.channel,
                          target=listed.system, categories=(listed.category or "",), until=until, case=case)  # fmt: skip
         s.do_not_use.append(entry)
 
@@ -258,8 +261,9 @@ def withdraw_channel(s: Subject, channel: str, via: str, case: str = "") -> None
     for name in sorted(also):
         s.grants = [g for g in s.grants if g.activity != name]
         end_activity(s, s.policy.activities[name], ids, case)
-    s.soft_closed = ids if channel != "push" else s.soft_closed
-    suppress(s, ids, case, channel=channel)
+    if touched and channel != "push":
+        s.soft_closed = ids
+    suppress(s, ids, case, channel=channel, act="unsubscription")
     s.note("informed", (*ids, "param:answer_deadline"), about="unsubscribed", case=case)
     s.note("logged", ids, about="unsubscribed", case=case)
 
@@ -343,7 +347,7 @@ def _objection(s: Subject, case: Case) -> None:
             opt_out(s, s.cite(*(r.id for r in rules), *via_ids(s, case.via, "communications_opt_out")), case.id,
                     commanded=True)  # fmt: skip
         elif any(r.effect == "suppress" for r in rules):
-            suppress(s, tuple(r.id for r in rules), case.id, activity=rules[0].activity, scope=scope)
+            suppress(s, tuple(r.id for r in rules), case.id, activity=rules[0].activity, scope=scope, act="objection")
         else:
             for activity in marketing_of(s, scope):
                 if activity.marketing:
@@ -351,7 +355,7 @@ def _objection(s: Subject, case: Case) -> None:
                 else:
                     balanced.append(activity)
             if scope == "direct_marketing":
-                suppress(s, _objection_ids(s, scope, None), case.id, scope="direct_marketing")
+                suppress(s, _objection_ids(s, scope, None), case.id, scope="direct_marketing", act="objection")
     if balanced:
         _balance(s, case, balanced, ())
 
@@ -376,7 +380,7 @@ def _object_to_marketing(s: Subject, activity: Activity, scope: str, case: Case)
     end_activity(s, activity, s.cite(*ids, *via_ids(s, case.via, "object")), case.id)
     if scope != "direct_marketing":
         channel = "post" if activity.name.endswith("postal") else None
-        suppress(s, ids, case.id, activity=activity.name, scope=scope, channel=channel)
+        suppress(s, ids, case.id, activity=activity.name, scope=scope, channel=channel, act="objection")
 
 
 def _interests(s: Subject, of: Ids) -> list[Activity]:

@@ -284,6 +284,8 @@ class Subject:
         self.devices: dict[str, int] = {}
         self.accepted: dict[str, int] = {}
         self.waiting_views: dict[str, list[object]] = {}
+        self.late: list[object] = []
+        """Events from before the erasure that came after it and were dropped: a later one may make them a statute's."""
         self.claims: list[tuple[str, str, frozenset[str], int]] = []
         self.closed_claims: dict[str, int] = {}
         self.orders_to_keep: list[tuple[dt.date | None, Ids, Ids, Ids]] = []

@@ -68,10 +68,15 @@ def ends(x: Person) -> set[dt.date]:
 
 
 def states(x: Person, day: dt.date) -> dict[Pair, frozenset[str]]:
-    """Say for each target and category that is held whether for ordinary use, for a hold or the law only, or both."""
+    """Say for each target and category that is held whether for ordinary use, for a hold or the law only, or both.
+
+    What a hold that blocks retention keeps, without a request, stays in ordinary use; but where an activity that the law
+    asks for has the same there, what has outlived its own purpose is there for the law only.
+    """
     found: dict[Pair, list[tuple[bool, bool]]] = {}
     for key, held in x.held.items():
-        law = legal(x.policy, key[1]) or (not held.kept and outlived(x, key, day))
+        by_law = any((k[0], k[2]) == (key[0], key[2]) and legal(x.policy, k[1]) for k in x.held)
+        law = legal(x.policy, key[1]) or (by_law and not held.kept and outlived(x, key, day))
         found.setdefault((key[0], key[2]), []).append((held.kept, law))
     return {
         pair: frozenset(

@@ -12,7 +12,6 @@ from oracle import days as by_words
 from oracle.person import MATTERS, Happening, Pair, Person, catalog, policy
 from stories import ACTS, CONTROLLERS, scenarios
 
-from lineage.expectations import _law_only
 from lineage.rehearsal import Rehearsal
 from lineage.scenario import Row, scenario
 from lineage.sqlite_store import SQLiteStore
@@ -97,9 +96,7 @@ def state(s: Subject) -> State:
     rows: dict[Pair, list[tuple[bool, bool]]] = {}
     for i in s.items.values():
         if i.use is not Use.ENDING:
-            rows.setdefault((i.target, i.category), []).append(
-                (i.use is Use.KEPT, s.policy.activities[i.activity].legal or _law_only(s, i))
-            )
+            rows.setdefault((i.target, i.category), []).append((i.use is Use.KEPT, s.policy.activities[i.activity].legal))
     return {
         pair: frozenset(
             [*(["held"] if any(not k for k, _ in xs) else []), *(["retained"] if all(k or law for k, law in xs) else [])]
