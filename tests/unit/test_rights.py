@@ -363,12 +363,17 @@ def test_a_policy_with_a_list_puts_the_address_on_it_for_its_time() -> None:
     suppress(s, ("W-1",), "case-1")
     entry = s.do_not_use[1]
     assert (entry.reasons, entry.channel, entry.target, entry.categories) == (
-        ("X-1", "X-2", "desk", "W-1"),
+        ("X-1", "X-2", "Y-DESK", "W-1"),
         "email",
         "desk",
         ("email",),
     )
     assert (entry.until, entry.since, entry.case) == (day("2024-09-10"), NOW, "case-1")
+    for act, entries in (("unsubscription", 2), ("objection", 1), ("erasure", 1), ("withdrawal", 1)):
+        s = subject(suppression=[{**row, "after": ["unsubscription"]}])
+        suppress(s, ("W-1",), "case-1", act=act)
+        assert len(s.do_not_use) == entries
+        assert s.do_not_use[0].reasons == (("X-1", "W-1") if entries == 2 else ("W-1",))
     s = subject(suppression=[{**row, "duration": None}])
     suppress(s, ("W-1",), "case-1")
     assert len(s.do_not_use) == 1
