@@ -87,6 +87,7 @@ class KafkaFeed(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         self._spoken = frozenset((self.topics.requests, self.topics.receipts))
         self._age = 0
         self._unplaced: set[Partition] = set()
+        self._place_at, self._place_pause = 0.0, 0.0
         self._writing = asyncio.Lock()
         self._ready: asyncio.Queue[Gathered] = asyncio.Queue(maxsize=1)
         self._done: dict[Partition, int] = {}
@@ -190,9 +191,9 @@ class KafkaFeed(Service, ConsumerRebalanceListener):  # type: ignore[misc]
     async def _read(self) -> None:
         pause = 0.0
         while not self.should_stop:
+            await self._find_places_in_time()
+            trouble: Exception | None = None
             try:
-                if self._unplaced:
-                    await self._find_places()
                 found = await self._gather()
                 if found is not None:
                     tagged = await self._taker.tag(found.events)
@@ -200,21 +201,41 @@ class KafkaFeed(Service, ConsumerRebalanceListener):  # type: ignore[misc]
                         tagged[place_] = error
                     found.tagged = tagged
                     await self._hand_over(found)
-            except (WorldError, KafkaError) as error:
-                pause = longer(pause)
-                self._taker.figures.retries += 1
-                self._taker.figures.trouble = _said(error)
-                _log.warning("events wait on their topics: %s", _said(error))
             except Exception as error:  # noqa: BLE001 - a feed that dies in silence would be worse than one that tries again
-                pause = longer(pause)
-                self._taker.figures.failures += 1
-                self._taker.figures.trouble = f"internal error ({place(error)})"
-                _log.error("events wait on their topics: internal error (%s)", place(error))
+                # What was read and not handed over is read again: the consumer is behind it already.
                 self._again()
-            else:
+                trouble = error
+            if trouble is None:
                 pause = 0.0
-                continue
-            await self.sleep(pause)
+            else:
+                pause = longer(pause)
+                self._note_trouble(trouble)
+                await self.sleep(pause)
+
+    async def _find_places_in_time(self) -> None:
+        """Find the places of partitions that have none yet; one that cannot be found is looked for later, beside the others."""
+        if not self._unplaced or time.monotonic() < self._place_at:
+            return
+        try:
+            await self._find_places()
+        except Exception as error:  # noqa: BLE001 - it is tried again
+            self._place_pause = longer(self._place_pause)
+            self._place_at = time.monotonic() + self._place_pause
+            self._note_trouble(error)
+        else:
+            self._place_pause = 0.0
+
+    def _note_trouble(self, error: Exception) -> None:
+        """Say why events wait, and count it: the world's fault, or a defect of ours."""
+        figures = self._taker.figures
+        if isinstance(error, WorldError | KafkaError):
+            figures.retries += 1
+            figures.trouble = str(error) if isinstance(error, WorldError) else f"Kafka: {type(error).__name__}"
+            _log.warning("events wait on their topics: %s", figures.trouble)
+        else:
+            figures.failures += 1
+            figures.trouble = f"internal error ({place(error)})"
+            _log.error("events wait on their topics: %s", figures.trouble)
 
     def _again(self) -> None:
         """Read all partitions again from their places in the graph."""
@@ -293,16 +314,10 @@ class KafkaFeed(Service, ConsumerRebalanceListener):  # type: ignore[misc]
                     return
                 try:
                     await self._put(found)
-                except WorldError as error:
-                    figures.retries += 1
-                    figures.trouble = str(error)
-                    _log.warning("events wait on their topics: %s", error)
                 except Exception as error:  # noqa: BLE001 - as above
-                    figures.failures += 1
-                    figures.trouble = f"internal error ({place(error)})"
-                    _log.error("events wait on their topics: internal error (%s)", place(error))
+                    self._note_trouble(error)
                 else:
-                    figures.trouble = ""
+                    figures.trouble = figures.trouble if self._unplaced else ""
                     break
             pause = longer(pause)
             await self.sleep(pause)
@@ -334,8 +349,3 @@ class KafkaFeed(Service, ConsumerRebalanceListener):  # type: ignore[misc]
             await self._consumer.commit(done)
         except KafkaError as error:
             _log.debug("the group was not told how far this worker is: %s", type(error).__name__)
-
-
-def _said(error: Exception) -> str:
-    """Say what is wrong: our own words, or the kind of what Kafka's client raised (its text may show anything)."""
-    return str(error) if isinstance(error, WorldError) else f"Kafka: {type(error).__name__}"
