@@ -63,13 +63,14 @@ class Held(dict[Key, "Item"]):
 
     def turn(self, item: Item, use: Use) -> None:
         """Let an item serve another use from now on."""
-        held = self.get(item.key) is item
-        if held:
-            self._count(item, -1)
+        live, kept = item.live, item.kept
         item.use = use
-        if held:
-            self._count(item, 1)
-            self._moved(item)
+        if self.get(item.key) is not item:
+            return
+        self.kept += item.kept - kept
+        if item.live is not live:
+            self._count_live(item, item.live - live)
+        self._moved(item)
 
     def group(self, activity: str, matter: str) -> Mapping[Key, Item]:
         """Give what an activity has of a matter."""
@@ -92,11 +93,14 @@ class Held(dict[Key, "Item"]):
         if item.kept:
             self.kept += by
         if item.live:
-            place = item.target, item.category
-            found = self._live.get(place)
-            if found is None:
-                found = self._live[place] = {}
-            found[item.activity] = found.get(item.activity, 0) + by
+            self._count_live(item, by)
+
+    def _count_live(self, item: Item, by: int) -> None:
+        place = item.target, item.category
+        found = self._live.get(place)
+        if found is None:
+            found = self._live[place] = {}
+        found[item.activity] = found.get(item.activity, 0) + by
 
     def _moved(self, item: Item) -> None:
         self.version += 1
