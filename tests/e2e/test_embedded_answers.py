@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -16,6 +17,9 @@ GATES = {
     "sale": {"to": "somebody", "categories": ["email"]},
 }
 THREADS = 6
+ANSWERS_MIN = 60
+"""So many answers in each round before the kill, however slow the machine is; more where it is quick."""
+SECONDS_MAX = 60
 
 
 class Service(threading.Thread):
@@ -61,8 +65,9 @@ def test_after_kill_9_nothing_that_was_answered_is_missing(tmp_path: Path) -> No
         services = [Service(running, n) for n in range(THREADS)]
         for service in services:
             service.start()
-        until = threading.Event()
-        until.wait(1.0)
+        until = time.monotonic() + SECONDS_MAX
+        while sum(s.answered for s in services) < ANSWERS_MIN and time.monotonic() < until:
+            time.sleep(0.05)
         if round_ < 2:
             running.kill()
         for service in services:
@@ -74,7 +79,7 @@ def test_after_kill_9_nothing_that_was_answered_is_missing(tmp_path: Path) -> No
     with running.client() as client:
         found = logged(client)
     running.stop()
-    assert sum(expected.values()) > 3 * THREADS
+    assert sum(expected.values()) >= 3 * ANSWERS_MIN
     for gate, count in expected.items():
         # A line may be there whose answer the kill has cut off: at most one for each who asked, in each round.
         assert count <= found[gate] <= count + 2 * THREADS

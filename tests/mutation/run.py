@@ -29,7 +29,7 @@ from mutations import Mutant, mutants
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = ("lineage/clocks.py", "lineage/rights.py", "lineage/ending.py")
-UNIT = ("clocks", "rights", "ending", "guards", "holding", "pipeline")
+UNIT = ("clocks", "rights", "ending", "guards", "holding", "finer_points", "pipeline")
 _SURVIVED, _KILLED, _BROKEN = 0, 1, 2
 
 
