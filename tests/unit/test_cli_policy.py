@@ -81,6 +81,44 @@ def test_a_new_policy_is_at_home_in_any_country(tmp_path: Path, monkeypatch: pyt
     assert law.read_text() == filled
 
 
+SCENARIO = """
+scenarios:
+- id: S-1
+  title: An erasure leaves what the law of the country asks for, as long as it says
+  controllers: [shop]
+  settings: {shop: {SHO-RET-1: {purchase: {anchor: order.delivered, duration: P1Y}}}}
+  steps:
+  - {at: 2024-03-01, event: newsletter.subscribed, channel: email, express: true}
+  - {at: 2024-03-02, event: order.placed, order: O-1}
+  - {at: 2024-03-02, event: order.paid, order: O-1}
+  - {at: 2024-03-03, request: erasure, via: email, as: r1}
+  - {at: 2024-03-04, event: order.shipped, order: O-1}
+  - {at: 2024-03-06, event: order.delivered, order: O-1}
+  expect:
+  - {at: 2024-03-03, target: newsletter_system, categories: [email], outcome: erased, because: [SHO-ERA-1]}
+  - {at: 2024-03-03, until: 2024-03-06, step: r1, outcome: pending, because: [SHO-HOLD-2]}
+  - {at: 2024-03-07, target: order_system, categories: [email], outcome: erased, because: [SHO-ERA-1]}
+  - {at: 2024-03-07, target: shipping_agent, categories: [address], outcome: commanded, because: [SHO-ERA-1]}
+  - {at: 2024-03-07, until: LAST, foreseen: true, target: order_system, categories: [name, purchase], outcome: retained, because: [SHO-HOLD-1]}
+"""
+
+
+@pytest.mark.parametrize(("country", "years", "last"), [("NL", 7, "2031-12-31"), ("DE", 8, "2032-12-31"), ("CH", 10, "2034-12-31")])
+def test_a_new_policy_runs_its_scenario_under_the_law_of_its_country(
+    country: str, years: int, last: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert run("policy", "new", "shop", "--country", country).exit_code == 0
+    law = tmp_path / "policies" / "statutory.yaml"
+    filled = law.read_text().replace("# years_after_financial_year: 6", f"years_after_financial_year: {years}")
+    law.write_text(filled.replace("source: null", "source: the law"))
+    (tmp_path / "scenario.yaml").write_text(SCENARIO.replace("LAST", last))
+    monkeypatch.setenv("LINEAGE_POLICIES", str(tmp_path / "policies"))
+    assert run("check", "scenario.yaml").stdout == "0 errors, 0 warnings\n"
+    result = run("test", "scenario.yaml")
+    assert (result.exit_code, "5 of 5 rows hold" in result.stdout) == (0, True), result.stdout
+
+
 def test_a_new_policy_of_nowhere_says_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert run("policy", "new", "kiosk").exit_code == 0
