@@ -4,15 +4,17 @@
 
 The project's own workers read Kafka themselves and hand whole batches to their agents, which is 30 times faster
 (`streams/kafka_feed.py`). This is the other way: an agent on `app.topic(…)` that calls the same functions. Faust loses
-events in four places, which are avoided here:
+events in five places, which are avoided here:
 
 1. An exception in an agent acknowledges the event. So do `take` and a cancelled stream, for the whole batch. Here,
    `noack_take` gives the events, and each is acknowledged after the transaction that wrote it, never before.
-2. `noack` with acknowledgements out of order lets the commit step over a hole. Here one agent, one at a time,
+2. `noack_take` switches acknowledging on again when it ends, however it ends, while a task in the background reads on:
+   what that reads is acknowledged and seen by nobody. Here it is off for the stream, for good.
+3. `noack` with acknowledgements out of order lets the commit step over a hole. Here one agent, one at a time,
    acknowledges a batch in its order, or none of it.
-3. A value that cannot be decoded is logged and acknowledged. Here values are raw bytes; the pipeline decodes them, and what
+4. A value that cannot be decoded is logged and acknowledged. Here values are raw bytes; the pipeline decodes them, and what
    is no event becomes a dead letter.
-4. `processing_guarantee="exactly_once"` commits wrongly on gaps and rebalances. Here it is at least once, and the
+5. `processing_guarantee="exactly_once"` commits wrongly on gaps and rebalances. Here it is at least once, and the
    positions that count are written with the facts: what comes twice changes nothing.
 """
 
@@ -62,6 +64,7 @@ class Feeding:
 
         @self.app.agent(topic, concurrency=1)  # type: ignore[untyped-decorator]
         async def lineage(stream: Any) -> None:  # noqa: ANN401 - Faust's own type lacks `noack_take`
+            stream.enable_acks = False
             async for events in stream.noack_take(batch_events_max, within=within_seconds):
                 try:
                     await self._write([_received(event.message) for event in events])

@@ -158,13 +158,13 @@ def test_a_defect_stops_the_worker_before_anything_is_acknowledged(fed: Fed, tmp
         "Pipeline.ingest = fail\n"
         "faust_topic.main()\n"
     )
-    fed.emit(0, 10)
+    fed.emit(0, 1000)
     words = [sys.executable, str(crashing), "--kafka", fed.bootstrap, "--topics", fed.topics.prefix]
     env = {**os.environ, **fed.env, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, timeout=90, check=False)
     assert "a batch cannot be written: internal error (ZeroDivisionError at fail:4)" in done.stdout + done.stderr
     assert fed.committed() == 0
     fed.start()
-    eventually(lambda: fed.written(10), 60)
+    eventually(lambda: fed.written(1000), 60)
     fed.end(signal.SIGTERM)
     fed.matches()
