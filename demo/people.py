@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import schemas
-from lineage.events import default_categories
+from lineage.kinds import default_categories
 from lineage.policy import Policy
 
 DAY = 86_400

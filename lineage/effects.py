@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from lineage.events import is_child
+from lineage.children import is_child
 from lineage.fold import keepings_of_case, next_due, pending_because
 from lineage.rights import answer_day
 from lineage.store import AuditRow, Batch, CaseRow, CommandRow, Facts, Identifier, Key, Tombstone

@@ -13,7 +13,9 @@ from lineage.clocks import FOREVER, Kept, keeping_of, keepings, kept_now, last_d
 from lineage.due import conditions_changed, due_warnings, next_warning, overdue
 from lineage.ending import acknowledge, end, issue, target_ids, why
 from lineage.events import take
-from lineage.rights import Request, correct, decide, request
+from lineage.requests import decide, request
+from lineage.restricting import correct
+from lineage.rights import Request
 from lineage.subject import Change, DoNotUse, Item, Subject, Use
 
 

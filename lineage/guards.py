@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lineage.calendar import EEA
+from lineage.children import child_ids, is_child
 from lineage.clocks import covers, keepings
 from lineage.ending import target_ids
 from lineage.holding import consent_ids, renewed
@@ -78,8 +79,6 @@ def _yes(s: Subject, *ids: str) -> Answer:
 
 def child_block(s: Subject, activity: Activity) -> Reasons | None:
     """Give the rules on children that stand in the way of an activity, None if none does."""
-    from lineage.events import child_ids, is_child  # noqa: PLC0415
-
     if not is_child(s):
         return None
     if s.underage:

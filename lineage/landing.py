@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from lineage.events import kinds_of
 from lineage.facts import ShapeBody, decode_shape
 from lineage.holding import systems_of
+from lineage.kinds import kinds_of
 from lineage.policy import Activity, Ids, Policy, Recipient
 from lineage.store import Shape
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lineage.calendar import Duration
-from lineage.events import kinds_of
 from lineage.facts import Shapes
+from lineage.kinds import kinds_of
 from lineage.landing import landings
 from lineage.policy import Clock, Policy
 from lineage.tagging import Tagged

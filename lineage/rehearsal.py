@@ -19,9 +19,9 @@ import orjson
 import schemas
 from lineage import policy_file
 from lineage.deployment import Deployment, deployment
-from lineage.events import default_categories
 from lineage.guards import Answer, Question
 from lineage.identity import KeyRing
+from lineage.kinds import default_categories
 from lineage.pipeline import Pipeline, Received
 from lineage.policy import Policy
 from lineage.rights import Request

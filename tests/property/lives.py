@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from shop import Shop
 
 import schemas
-from lineage.events import default_categories
+from lineage.kinds import default_categories
 from lineage.policy import Policy
 
 FIRST = dt.date(2023, 1, 2)

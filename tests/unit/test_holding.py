@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from person import SKELETON, Person, activity, policy, recipient
 
-from lineage.events import happening
 from lineage.fold import Event
 from lineage.holding import carried, consent_ids, consented, lets_in, renewed, systems_of
+from lineage.kinds import happening
 from lineage.subject import DoNotUse, Grant, Subject, Use
 
 SYSTEMS = [*SKELETON["systems"], {"id": "Y-COOKIE", "name": "device", "erasable": False}]

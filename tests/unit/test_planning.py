@@ -11,7 +11,7 @@ from shop import Shop, at
 import schemas
 from lineage import policy_file
 from lineage.errors import BadCall
-from lineage.events import default_categories
+from lineage.kinds import default_categories
 from lineage.subject import Use
 from streams import planning
 from streams.planning import Plan

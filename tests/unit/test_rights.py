@@ -9,24 +9,11 @@ import pytest
 from person import SKELETON, activity, day, policy, recipient, second
 
 from lineage.ending import issue
+from lineage.opting_out import channels_of, end_activity, object_to, opt_out, suppress, withdraw_channel
 from lineage.policy import Policy
-from lineage.rights import (
-    Request,
-    answer_day,
-    channels_of,
-    correct,
-    decide,
-    end_activity,
-    lay,
-    marketing_of,
-    object_to,
-    opt_out,
-    request,
-    right_ids,
-    suppress,
-    via_ids,
-    withdraw_channel,
-)
+from lineage.requests import decide, request
+from lineage.restricting import correct, lay
+from lineage.rights import Request, answer_day, marketing_of, right_ids, via_ids
 from lineage.subject import Case, DoNotUse, Grant, Item, Matter, Quarantine, Restriction, Subject, Use
 
 NOW = second("2024-06-10")

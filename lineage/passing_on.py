@@ -1,0 +1,137 @@
+"""Take note of data that were concluded, copied, disclosed to a party or delivered by one (GDPR art. 13, 14, 44).
+
+What arrives are the events `data.*`; what leaves are the items that this makes, or a verdict that it ought not have been.
+"""
+
+from __future__ import annotations
+
+from lineage.calendar import EEA
+from lineage.ending import target_ids
+from lineage.guards import disclosure, secret
+from lineage.holding import Happening, consented, narrowed, put, receives, stopped, verdict
+from lineage.policy import Activity, Ids
+from lineage.rights import CHANNEL_TERM
+from lineage.subject import Subject
+
+
+def derived(s: Subject, e: Happening) -> None:
+    """Take what an activity has concluded about the person."""
+    activity = s.policy.activities.get(str(e.fields.get("activity")))
+    if activity is None:
+        verdict(s, e, "blocked", s.cite(*(r.id for r in s.policy.rights if r.right == "purpose"), "gdpr:5"))
+        return
+    reasons = stopped(s, activity, e)
+    if reasons is not None:
+        for target in activity.systems:
+            verdict(s, e, "blocked", reasons, target, sorted(e.categories))
+        return
+    for category in sorted(e.categories & set(activity.categories)):
+        for system in activity.systems:
+            if system in activity.in_systems and category not in activity.in_systems[system]:
+                continue
+            if narrowed(s, activity, system, category, e) is None:
+                put(s, e, system, activity.name, category, (activity.id,))
+                verdict(s, e, "allowed", s.cite(activity.id), system, (category,))
+        for name in activity.recipients:
+            recipient = s.policy.recipients[name]
+            if receives(recipient, category) and not recipient.reached_by:
+                put(s, e, name, activity.name, category, (activity.id, recipient.id))
+
+
+def copied(s: Subject, e: Happening) -> None:
+    """Take note that a system has passed categories to another."""
+    source, to = str(e.fields.get("from")), str(e.fields.get("to"))
+    links = [r.id for r in s.policy.links if r.id in s.policy.cited_with] or []
+    ids = [*links, *target_ids(s, to)]
+    for category in sorted(e.categories):
+        held = [i for i in s.live() if i.target == source and i.category == category]
+        for item in list(held):
+            put(s, e, to, item.activity, category, (*ids, *sorted(item.cites)), matter=item.matter)
+        if not held:
+            for activity in s.policy.activities.values():
+                if to in activity.systems and category in activity.categories:
+                    put(s, e, to, activity.name, category, (*ids, activity.id))
+
+
+def disclosed(s: Subject, e: Happening) -> None:
+    """Take note that a party got categories; judge whether it might."""
+    to = str(e.fields.get("to"))
+    facts = {k: e.fields.get(k) for k in ("ground", "country", "safeguard")}
+    reported = secret(s, to, ground=facts["ground"], instrument=e.fields.get("legal_instrument"))
+    for category in sorted(e.categories):
+        answer = disclosure(s, to, (category,), **facts)
+        verdict(s, e, "allowed" if answer.allowed else "blocked", answer.reasons, to, (category,))
+        s.note("logged", answer.reasons, about="disclosed" if answer.allowed else "disclosure blocked", target=to)
+        if not answer.allowed:
+            continue
+        naming = [a for a in s.policy.activities.values() if to in a.recipients]
+        fitting = [a for a in naming if category in a.categories] or naming
+        for name in [a.name for a in fitting] or [""]:
+            item = put(s, e, to, name, category, answer.reasons, matter="")
+            item.tags.update(("disclosed", "reported" if reported else "named"))
+            item.cites.update(reported)
+            if e.fields.get("country") and e.fields["country"] not in EEA:
+                item.tags.add("outside_eea")
+                item.cites.update(s.cite(*(i for g in s.policy.guards if g.on == "transfer" for i in (g.id, *g.cites))))
+
+
+def import_refusal(s: Subject, e: Happening, activities: list[Activity]) -> tuple[str, Ids] | None:
+    """Say why an import may not come in: blocked or quarantined with the rules, None if it may."""
+    rules = [g for g in s.policy.guards if g.on == "import"]
+    ids = s.cite(*(i for g in rules for i in (g.id, *g.cites)))
+    suppressed = [i for d in s.do_not_use if not d.hidden for i in d.reasons]
+    readers = [x.id for x in s.policy.suppression if x.reader]
+    for rule in rules:
+        if rule.needs == "proof" and e.fields.get("proof") is not True:
+            return rule.otherwise or "blocked", s.cite(rule.id, *rule.cites)
+        if rule.needs == "sign_up" and any(a.marketing == "direct" for a in activities):
+            signed = "newsletter.subscribed" in s.times
+            if suppressed or not signed:
+                return "blocked", s.cite(*suppressed, rule.id, *rule.cites)
+        if rule.needs == "consent" and activities:
+            open_ = [a for a in activities if a.name not in s.objected and (not a.needs_consent or consented(s, a, e.base))]
+            if not open_:
+                objected = [i for a in activities for i in s.objected.get(a.name, ())]
+                return "blocked", s.cite(*suppressed, *objected, *readers, *ids)
+    return None
+
+
+def kept_out(s: Subject, activity: Activity, category: str) -> Ids:
+    """Give the do-not-use entries that keep an import of the category out of a marketing activity."""
+    if not activity.marketing:
+        return ()
+    left = any(g.activity == activity.name for g in s.grants)
+    for entry in s.do_not_use:
+        if entry.hidden or entry.target:
+            continue
+        own = CHANNEL_TERM.get(entry.channel or "") == s.policy.categories[category].term
+        by_channel = entry.channel is not None and activity.marketing == "direct" and (own or not left)
+        if entry.scope == "direct_marketing" or by_channel or (entry.activity == activity.name and entry.channel is None):
+            return entry.reasons
+    return ()
+
+
+def imported(s: Subject, e: Happening) -> None:
+    """Let in what a source delivers, as far as the policy allows it."""
+    into = str(e.fields.get("into"))
+    at_system = [a for a in s.policy.activities.values() if into in a.systems]
+    listing = [a for a in at_system if any(k.base in a.events for k in e.kinds)] or at_system
+    refusal = import_refusal(s, e, listing)
+    source = str(e.fields["origin"]) if e.fields.get("origin") else None
+    guards = s.cite(*(g.id for g in s.policy.guards if g.on == "import"))
+    if refusal is not None:
+        outcome, reasons = refusal
+        verdict(s, e, outcome, reasons, into, sorted(e.categories))
+        s.note("logged", reasons, about=f"import {outcome}", target=into)
+        return
+    gated = any(g.needs == "consent" for g in s.policy.guards if g.on == "import")
+    for category in sorted(e.categories):
+        takers = [a for a in listing if category in a.categories and a.name not in s.objected
+                  and not kept_out(s, a, category) and not (gated and a.needs_consent and not consented(s, a, e.base))]  # fmt: skip
+        for activity in takers:
+            cites = (*guards, activity.id, *(k.id for k in e.kinds), *(target_ids(s, source) if source else ()))
+            put(s, e, into, activity.name, category, cites, source=source)
+            verdict(s, e, "allowed", s.cite(*cites), into, (category,))
+        if not takers:
+            entries = [i for a in listing for i in kept_out(s, a, category)]
+            verdict(s, e, "blocked", s.cite(*entries, *guards, *(a.id for a in listing)), into, (category,))
