@@ -338,6 +338,7 @@ class Pipeline:
         batch = Batch(seen=self._seen(key), entries=[write_entry(key, request.id, request)], due={key: 0}, watched={key: True})
         if key not in self.store.known((key,)):
             check = self._check(controller, *identifier, key)
+            self._tombstones((key,), batch)  # One whose erasure is through may ask again.
             batch.identifiers.append(seal_row(self.keys, controller, (key, check, *identifier), self._random))
         self._known[key] = True
         self._write(batch)

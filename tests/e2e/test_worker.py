@@ -78,6 +78,10 @@ def test_an_erasure_goes_through_topics_to_every_target_and_back_and_is_certifie
     cluster.emit(events)
     cluster.wait_until_consumed(store)
     assert store.digest() == cluster.replayed(frozenset([email])).digest()
+    # Whoever was erased may ask again, and is told that nothing is held.
+    cluster.request("case-2", email, "access")
+    cluster.wait_for("the second case", lambda: (c := store.case("case-2")) is not None and c.state == "closed")
+    assert orjson.loads(store.case("case-2").body)["answer"] == {}
     assert verify_chain(store.audit(0, 100_000)) is None
     assert email not in cluster.logs()
     assert other not in cluster.logs()
