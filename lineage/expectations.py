@@ -390,8 +390,9 @@ def _exported(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) 
     places = case.answer.get(category, set())
     source = row.get("source")
     so = bool(places) and (source is None or source in places)
-    ids = [*case.reasons, *(i for p in places for i in target_ids(s, p)), *(r.id for r in s.policy.rights if r.right == "consent"),
-           *(i.id for i in s.policy.links), *(a.id for a in s.policy.activities.values() if category in a.categories)]  # fmt: skip
+    naming = [a for a in s.policy.activities.values() if category in a.categories and places & {*a.systems, *a.recipients}]
+    ids = [*case.reasons, *(i for p in places for i in target_ids(s, p)), *(i for a in naming for i in consent_ids(s, a)),
+           *(x.id for x in s.policy.links if x.activity in {a.name for a in naming} or x.device or x.unjoined)]  # fmt: skip
     return so, s.cite(*ids), f"in the answer from {', '.join(sorted(places))}" if places else "not in the answer"
 
 
