@@ -26,6 +26,7 @@ from lineage.policy_references import (
     Problem,
     head_gaps,
     home_ids,
+    near,
     parameter_gaps,
     problems,
     settings_problems,
@@ -64,6 +65,8 @@ def check(path: Path, settings: Mapping[str, Any] | None = None, *, deployable: 
         found.add(tuple(error.absolute_path), _plain(error))
     if found.all:
         return found.all
+    if raw["id"] != path.stem:
+        found.add(("id",), f"the file is {path.name}, so the id must be {path.stem}: events name the controller by it")
     found.take(problems(raw, root))
     try:
         policy = policy_file.build(raw, settings, root)
@@ -102,7 +105,18 @@ def _validator(root: Path) -> jsonschema.Draft202012Validator:
 
 def _plain(error: jsonschema.ValidationError) -> str:
     where = ".".join(str(p) for p in error.absolute_path if not isinstance(p, int))
-    return f"{where}: {error.message}" if where else error.message
+    return f"{where}: {error.message}{_meant(error)}" if where else f"{error.message}{_meant(error)}"
+
+
+def _meant(error: jsonschema.ValidationError) -> str:
+    """Guess what was meant by a word or a key that is not allowed."""
+    if error.validator == "enum":
+        words: Any = error.validator_value
+        return near(str(error.instance), [str(w) for w in words])
+    if error.validator == "additionalProperties" and isinstance(error.instance, Mapping) and isinstance(error.schema, Mapping):
+        allowed = error.schema.get("properties", {})
+        return "".join(near(str(key), allowed) for key in error.instance if key not in allowed)
+    return ""
 
 
 class _Found:

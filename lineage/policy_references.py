@@ -87,7 +87,7 @@ def problems(raw: Mapping[str, Any], root: Any) -> Iterator[Problem]:  # noqa: A
         for path in paths.split():
             for place, value in places(raw, tuple(path.split("."))):
                 if str(value) not in allowed:
-                    yield place, f"{value!r} is not among the {what}{_near(str(value), allowed)}"
+                    yield place, f"{value!r} is not among the {what}{near(str(value), allowed)}"
     yield from _head(raw)
     yield from _terms(raw)
     yield from _ids(raw)
@@ -98,14 +98,24 @@ def _head(raw: Mapping[str, Any]) -> Iterator[Problem]:
     """Give a country and a time zone that do not exist: holidays, telephone numbers and days follow from them."""
     jurisdiction, zone = raw["controller"]["jurisdiction"], raw["time_zone"]
     if jurisdiction is not None and jurisdiction not in countries.zones():
-        near = _near(jurisdiction.upper(), countries.zones())
-        yield ("controller", "jurisdiction"), f"{jurisdiction!r} is no country: write its two letters (ISO 3166), such as IE{near}"
+        meant = near(jurisdiction.upper(), countries.zones())
+        yield ("controller", "jurisdiction"), f"{jurisdiction!r} is no country: write its two letters (ISO 3166), such as IE{meant}"
+    kinds = {kind for type_ in schemas.registry().types.values() for kind in type_.kinds}
+    kinds |= {kind.partition("/")[0] for kind in kinds}
+    for place, kind in places(raw, ("events", "*", "kind")):
+        if kind not in kinds:
+            yield place, f"no type of event belongs to the kind {kind!r}{near(kind, kinds)}"
     if zone not in available_timezones():
-        yield ("time_zone",), f"{zone!r} is no time zone: write a name such as Europe/Dublin{_near(zone, available_timezones())}"
+        yield ("time_zone",), f"{zone!r} is no time zone: write a name such as Europe/Dublin{near(zone, available_timezones())}"
 
 
 def head_gaps(raw: Mapping[str, Any], policy: Policy) -> Iterator[Problem]:
-    """Give what of a policy's home is open or odd, though it exists."""
+    """Give what of a policy's home is open or odd, though it exists; rules whose id has another key than the file's."""
+    for section, rows in raw.items():
+        for n, row in enumerate(rows if isinstance(rows, list) else ()):
+            id_ = row.get("id") if isinstance(row, Mapping) else None
+            if isinstance(id_, str) and RULE.match(id_) and not id_.startswith(f"{raw['key']}-"):
+                yield (section, n, "id"), f"{id_} does not begin with the file's key: {raw['key']}-{id_.partition('-')[2]}"
     jurisdiction, zone = policy.jurisdiction, raw["time_zone"]
     if jurisdiction is None:
         yield (
@@ -143,7 +153,7 @@ def statutory_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
             yield place, f"{missing} is missing"
         for key in row:
             if key not in _PARAMETER:
-                yield (*place, key), f"a parameter has no {key}{_near(str(key), _PARAMETER)}"
+                yield (*place, key), f"a parameter has no {key}{near(str(key), _PARAMETER)}"
         if row.get("jurisdiction") and row["jurisdiction"] not in {"EU", *countries.zones()}:
             yield (*place, "jurisdiction"), f"{row['jurisdiction']!r} is no country (ISO 3166), nor EU"
         if (row.get("name"), row.get("jurisdiction")) in seen:
@@ -159,8 +169,8 @@ def statutory_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
             yield (*place, "anchor"), f"{row['anchor']!r} is no type of event"
 
 
-def _near(name: str, allowed: Iterable[str]) -> str:
-    """Guess what was meant."""
+def near(name: str, allowed: Iterable[str]) -> str:
+    """Guess what was meant by a name, in words to put behind what is wrong with it."""
     close = difflib.get_close_matches(name, sorted(allowed), 1)
     return f"; did you mean {close[0]}?" if close else ""
 

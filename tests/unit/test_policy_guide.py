@@ -120,9 +120,14 @@ def test_a_mistake_in_a_statutory_parameter_is_named_with_its_line(folder: Path,
         ("Europe/Dublin", "Europe/Dubln", "did you mean Europe/Dublin?"),
         ("Europe/Dublin", "Europe/Copenhagen", "warning: Europe/Copenhagen is no time zone of IE: Europe/Dublin"),
         ("jurisdiction: IE", "jurisdiction: null", "warning: without a jurisdiction"),
+        ("id: bookshop", "id: bokshop", "the file is bookshop.yaml, so the id must be bookshop"),
+        ("kind: order, carries", "kind: ordr, carries", "no type of event belongs to the kind 'ordr'; did you mean order?"),
+        ("role: independent", "role: independant", "did you mean independent?"),
+        ("may_refuse: true", "may_refuze: true", "did you mean may_refuse?"),
+        ("{id: BK-HOLD-3", "{id: BX-HOLD-3", "BX-HOLD-3 does not begin with the file's key: BK-HOLD-3"),
     ],
 )
-def test_a_home_that_cannot_be_is_named_with_its_line(folder: Path, old: str, new: str, says: str) -> None:
+def test_a_mistake_in_the_guides_policy_is_named_with_its_line(folder: Path, old: str, new: str, says: str) -> None:
     file = folder / "bookshop.yaml"
     text = file.read_text("utf-8")
     file.write_text(text.replace(old, new), "utf-8")
