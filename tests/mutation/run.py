@@ -191,7 +191,7 @@ def main() -> int:
     parser.add_argument("--only", help="mistakes whose text contains this, such as a function's name")
     parser.add_argument("--sample", type=int, default=0, help="try this many of a module's mistakes, 0: all")
     parser.add_argument("--seed", type=int, default=1, help="which ones")
-    parser.add_argument("--most", type=int, default=80, help="run so many tests per mistake at most")
+    parser.add_argument("--most", type=int, default=240, help="run so many tests per mistake at most")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--least", type=float, default=0.0, help="fail below this percentage")
     parser.add_argument("--tests", nargs="*", help="instead of the unit tests of the modules and the scenarios")
