@@ -7,7 +7,7 @@ and what follows from them costs a repetition, never a loss: the due date that t
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
@@ -19,16 +19,17 @@ from lineage import fold
 from lineage.answers import Answers, States
 from lineage.effects import Effects, effects
 from lineage.errors import BadCall, BadEvent, Conflict, NotFound, Undecodable
-from lineage.facts import LATE, Rows, Shapes, Writer, seal_row
+from lineage.facts import Rows, Shapes, Writer, seal_row
 from lineage.guards import Answer, Question, ask
 from lineage.identity import KeyRing
 from lineage.policy import Policy
-from lineage.projection import EventReader
+from lineage.projection import reader
 from lineage.reactions import Reactions
 from lineage.rights import Request
-from lineage.store import AuditRow, Batch, CaseRow, DeadLetter, Facts, GraphStore, Identifier, Key, Link, Position, Tombstone
+from lineage.store import AuditRow, Batch, DeadLetter, Facts, GraphStore, Key, Link, Position, Tombstone
 from lineage.store import Entry as EntryRow
 from lineage.subject import Subject
+from lineage.successors import Successors
 from lineage.tagging import Tagged
 from lineage.timeline import entries, write_entry
 
@@ -82,8 +83,9 @@ class Pipeline:
         self.reactions = Reactions(policies, self.shapes)
         countries = {c: p.jurisdiction for c, p in policies.items()}
         keys.at_home(countries)
-        self._reader = EventReader(schemas.registry(), countries=countries)
+        self._reader = reader(tuple(sorted(countries.items())))
         self._known: dict[Key, bool] = {}
+        self._successors = Successors(store, policies, keys, self.writer, self._known)
         self._linked: dict[tuple[Key, Key, str, int], int] = {}
         self._subjects: dict[Key, tuple[Subject, list[fold.Entry]]] = {}
         self.answers, self._states = Answers(store), States(store)
@@ -164,7 +166,7 @@ class Pipeline:
         fresh = {k for k in keys if self._known.get(k, True)}
         stones: Mapping[Key, Tombstone] = {}
         if fresh:
-            stones = self._tombstones(fresh, batch)
+            stones = self._successors.tombstones(fresh, batch)
             for key, (_, watched) in self.store.known(fresh).items():
                 self._known[key] = watched
         links: dict[tuple[Key, Key, str, int], Link] = {}
@@ -172,7 +174,8 @@ class Pipeline:
         for tagged, plain, record in pending:
             rows = plain
             if stones and any(k in stones for k in rows.keys):
-                rows = self._route(tagged, rows, stones, batch, record, taken)
+                rows, erased = self._successors.route(tagged, rows, stones, batch, record.partition << 40 | record.offset)
+                taken.touched |= erased
             if not rows.keys or not self.reactions.relevant(tagged):
                 taken.dropped += 1
                 # One that came too late for an erased person is no bad event: nothing of it is kept, not even sealed.
@@ -194,13 +197,6 @@ class Pipeline:
             if tagged.found:
                 batch.audit.append(_drift(tagged, now, self.policies[tagged.controller]))
         batch.links += links.values()
-
-    def _tombstones(self, keys: Iterable[Key], batch: Batch) -> Mapping[Key, Tombstone]:
-        """Give the tombstones of keys, and note in the batch that they were heeded."""
-        found = self.store.tombstones(keys)
-        for key, stone in found.items():
-            batch.heeded[key] = stone.at
-        return found
 
     def _remember_links(self, links: list[Link]) -> None:
         """Keep the links that are written, so that the same is not written with every event; a bound keeps it small."""
@@ -243,89 +239,6 @@ class Pipeline:
             if due < batch.due.get(key, due + 1):
                 batch.due[key] = due
 
-    def _route(
-        self, tagged: Tagged, rows: Rows, stones: Mapping[Key, Tombstone], batch: Batch, record: Received, taken: Taken,
-    ) -> Rows:  # fmt: skip
-        """Decide whose an event under an erased identifier is: the erased person's, or a new data subject's."""
-        spec = schemas.registry().types[tagged.type]
-        matters = {o.matter for o in rows.observations if o.matter}
-        first, hops = rows, 0
-        while True:
-            stone = next(stones[k] for k in rows.keys if k in stones)
-            old = tagged.at <= stone.at
-            # Identifiers that an event carries may have been erased at different times: those of one erasure are one person.
-            erased_then = [k for k in rows.keys if k in stones and stones[k].at == stone.at]
-            if old or (matters and self._has_matter(erased_then, matters)):
-                break
-            hops += 1
-            moved = self._moved(tagged, first, record, hops, batch)
-            later = self._tombstones(moved.keys, batch)
-            if not later:
-                if spec.act or self._begun(set(moved.keys) - set(rows.keys), tagged.at, batch):
-                    return self._succeed(tagged, moved, batch)
-                break
-            rows, stones = moved, later
-        erased = [k for k in rows.keys if k in stones and k in self._known]
-        if not erased:
-            # The graph has forgotten the person: the event from before is dropped, and the log says that one was.
-            ids = ("gdpr:17",)
-            batch.audit.append(
-                AuditRow(f"late-{tagged.controller}-{tagged.type}-{tagged.at // DAY}", tagged.at, tagged.controller, "logged",
-                         orjson.dumps({"about": f"dropped after erasure: {tagged.type}", "reasons": ids}).decode()),
-            )  # fmt: skip
-            return Rows((), (), (), ())
-        taken.touched.add(erased[0])
-        return self._late(rows, stone.at) if old else rows
-
-    def _has_matter(self, keys: list[Key], matters: set[Key]) -> bool:
-        """Tell whether what the graph still has of an erased person is about one of these matters."""
-        return any(o.matter in matters for o in self.store.facts(keys).observations)
-
-    def _late(self, rows: Rows, erased_at: int) -> Rows:
-        """Mark an event from before an erasure that arrives after it; one that was there already is a mere repetition."""
-        known = {o[:5] for o in self.store.facts(rows.keys).observations}
-        if all(o[:5] in known for o in rows.observations):
-            return rows
-        observations = []
-        for row in rows.observations:
-            body, shape = self.shapes.bodies[row.shape], self.shapes.by_id[row.shape]
-            marked = body._replace(fields=(*body.fields, (LATE, erased_at)))
-            observations.append(row._replace(shape=self.shapes.id_of(shape.controller, shape.type, marked)))
-        return rows._replace(observations=tuple(observations))
-
-    def _moved(self, tagged: Tagged, rows: Rows, record: Received, hops: int, batch: Batch) -> Rows:
-        """Give the rows of an event under the keys of those who follow the erased, so many erasures later."""
-
-        def successor(key: Key, kind: str, value: str) -> tuple[Key, int]:
-            check = next(i[1] for i in rows.identifiers if i[0] == key)
-            for epoch in range(1, hops + 1):
-                stone = self._tombstones((key,), batch).get(key)
-                if stone is None or tagged.at <= stone.at:
-                    break
-                key, check = self.keys.successor(tagged.controller, kind, value, epoch)
-            return key, check
-
-        moved = self.writer.rows(tagged, record.partition << 40 | record.offset, successor)
-        self._known.update({k: w for k, (_, w) in self.store.known(moved.keys).items()})
-        return moved
-
-    def _begun(self, keys: set[Key], at: int, batch: Batch) -> bool:
-        """Tell whether the data subject of the keys had done something by then: what others report begins nobody."""
-        times = [o.at for o in batch.observations if o.key in keys]
-        known = self.store.known(keys)
-        if known:
-            times += [o.at for o in self.store.facts(known).observations]
-        return min(times, default=at + 1) <= at
-
-    def _succeed(self, tagged: Tagged, moved: Rows, batch: Batch) -> Rows:
-        """Let a new data subject begin, if this is the first that the person does after the erasure."""
-        if not any(k in self._known for k in moved.keys):
-            reasons = self.policies[tagged.controller].suppression
-            ids = tuple(x.id for x in reasons if x.keeps == "hash") or ("gdpr:21",)
-            entry = fold.Succession(tagged.at, ids)
-            batch.entries.append(write_entry(moved.keys[0], f"succession-{moved.keys[0]}", entry))
-        return moved
-
     # -- requests ----------------------------------------------------------------------------------------------
 
     def request(self, controller: str, identifier: tuple[str, str], request: Request) -> Subject:
@@ -337,8 +250,8 @@ class Pipeline:
         key = self.current(controller, *identifier)
         batch = Batch(seen=self._seen(key), entries=[write_entry(key, request.id, request)], due={key: 0}, watched={key: True})
         if key not in self.store.known((key,)):
-            check = self._check(controller, *identifier, key)
-            self._tombstones((key,), batch)  # One whose erasure is through may ask again.
+            check = self._successors.check(controller, *identifier, key)
+            self._successors.tombstones((key,), batch)  # One whose erasure is through may ask again.
             batch.identifiers.append(seal_row(self.keys, controller, (key, check, *identifier), self._random))
         self._known[key] = True
         self._write(batch)
@@ -347,29 +260,9 @@ class Pipeline:
         """Give the version of what is about to be added to, where another worker could be erasing it."""
         return dict(self.store.facts((key,)).version) if self.store.shared else {}
 
-    def _check(self, controller: str, kind: str, value: str, key: Key) -> int:
-        epoch = 0
-        while True:
-            found, check = self.keys.successor(controller, kind, value, epoch)
-            if found == key:
-                return check
-            epoch += 1
-
     def current(self, controller: str, kind: str, value: str) -> Key:
         """Give the key of the data subject who bears an identifier now: after an erasure, the successor if there is one."""
-        if controller not in self.policies:
-            msg = f"there is no policy for controller {controller!r}: have {', '.join(sorted(self.policies))}"
-            raise NotFound(msg)
-        epoch = 0
-        key, _ = self.keys.key(controller, kind, value)
-        while True:
-            stone = self.store.tombstones((key,)).get(key)
-            if stone is None:
-                return key
-            after, _ = self.keys.successor(controller, kind, value, epoch + 1)
-            if after not in self.store.known((after,)) and after not in self.store.tombstones((after,)):
-                return key
-            key, epoch = after, epoch + 1
+        return self._successors.current(controller, kind, value)
 
     def decide(self, case: str, question: str, now: int) -> Subject:
         """Take a decision of a person at the controller about a case."""
@@ -417,33 +310,6 @@ class Pipeline:
             return Subject(self.policies[row.controller])
         return self.advance((row.key,), now)
 
-    def export(self, case: str) -> dict[str, dict[str, object]]:
-        """Give the values that the systems have sent for an access or portability request: target -> category -> value."""
-        row = self.store.case(case)
-        if row is None:
-            msg = f"there is no case {case!r}"
-            raise NotFound(msg)
-        found: dict[str, dict[str, object]] = {}
-        for line in self._exports(row):
-            content = orjson.loads(self.keys.open_payload(b64decode(line.body)))
-            allowed = orjson.loads(row.body)["answer"]
-            values = {c: v for c, v in content["data"].items() if content["target"] in allowed.get(c, ())}
-            found.setdefault(content["target"], {}).update(values)
-        return found
-
-    def take_export(self, case: str) -> dict[str, dict[str, object]]:
-        """Give the export of a case and destroy the sealed copies: the answer has been handed over."""
-        found = self.export(case)
-        row = self.store.case(case)
-        if row is not None:
-            self.store.write(Batch(forget_entries=[line.id for line in self._exports(row)]))
-        return found
-
-    def _exports(self, row: CaseRow) -> list[EntryRow]:
-        facts = self.store.facts((row.key,))
-        own = {c.id for c in facts.commands if c.case == row.id}
-        return [e for e in facts.entries if e.kind == "export" and e.id.removesuffix("-export") in own]
-
     def ask(self, controller: str, identifier: tuple[str, str], question: Question, now: int, *, log: bool = True) -> Answer:
         """Answer a service that asks first. The answer is in the audit log soon, and for certain after `answers.flush()`."""
         name, policy, stamp = (controller, *identifier), self.policies.get(controller), self._states.stamp
@@ -483,11 +349,12 @@ class Pipeline:
             len(told) > len(done) and told[len(done)].at < subject.now
         ) or subject.now > now:  # fmt: skip
             subject, done = Subject(self.policies[controller], str(name)), []
+        done = [*done]
         for entry in told[len(done) :]:
             if entry.at > now:
                 break
             fold.apply(subject, entry)
-            done = [*done, entry]
+            done.append(entry)
         fold.run_until(subject, subject.policy.zone.day(now))
         subject.now = max(subject.now, now)
         if len(self._subjects) >= _SUBJECTS_MAX:
@@ -510,7 +377,7 @@ class Pipeline:
         told = self._told(facts)
         subject = self._fold(facts.keys, told, controller, now)
         shared = self._shared_devices(facts) if subject.erased_at is not None else frozenset()
-        found: Effects = effects(subject, facts, now, self._successor_key, shared, forgets=self._forgets)
+        found: Effects = effects(subject, facts, now, self._successors.next_key, shared, forgets=self._forgets)
         batch = found.batch
         batch.seen = dict(facts.version)
         self._known.update({i.key: found.watched for i in facts.identifiers})
@@ -531,16 +398,9 @@ class Pipeline:
         devices = [i.key for i in facts.identifiers if i.kind == "cookie"]
         return frozenset(d for d in devices if any(link.a not in own for link in self.store.facts((d,)).links))
 
-    def _successor_key(self, identifier: Identifier) -> Key:
-        kind, value = self.keys.open(identifier.sealed)
-        epoch = 0
-        while self.keys.successor(identifier.controller, kind, value, epoch)[0] != identifier.key:
-            epoch += 1
-        return self.keys.successor(identifier.controller, kind, value, epoch + 1)[0]
-
     def deploy(self, policy: Policy, now: int) -> None:
         """Put a policy into force: its gaps are warned of from the first day, what was folded is folded anew."""
-        self.policies = {**self.policies, policy.id: policy}
+        self.policies = self._successors.policies = {**self.policies, policy.id: policy}
         self.reactions = Reactions(self.policies, self.shapes)
         self._subjects.clear()
         lines = []

@@ -7,6 +7,7 @@ What is stepped over is not checked to be UTF-8; everything else that does not f
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -264,3 +265,9 @@ class EventReader:
         except DecodeError as error:
             raise Undecodable(error.reason) from None
         return self._taggers[event](record)
+
+
+@functools.cache
+def reader(countries: tuple[tuple[str, str | None], ...] = ()) -> EventReader:
+    """Give the reader of the schemas that come with the package, made once for controllers at home in these countries."""
+    return EventReader(registry(), countries=dict(countries))

@@ -25,6 +25,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import schemas
+from lineage import exports
 from lineage.errors import BadCall, LineageError, NotFound
 from lineage.guards import Question
 from lineage.rights import ARTICLE
@@ -250,8 +251,8 @@ class Api:
 
     async def export(self, request: Request) -> Response:
         """Hand over the values for an access or portability request; with `final=true` the sealed copies are destroyed."""
-        take = self._pipeline.take_export if request.query_params.get("final") == "true" else self._pipeline.export
-        return reply(await self._desk.do(lambda: take(request.path_params["case"])))
+        take = exports.take_export if request.query_params.get("final") == "true" else exports.export
+        return reply(await self._desk.do(lambda: take(self._store, self._pipeline.keys, request.path_params["case"])))
 
     # -- questions ---------------------------------------------------------------------------------------------
 

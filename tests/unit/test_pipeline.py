@@ -6,6 +6,7 @@ import sqlite3
 import pytest
 from shop import ORDER, Shop, at
 
+from lineage import exports
 from lineage.digest import verify_chain
 from lineage.errors import BadCall, NotFound
 from lineage.guards import Question
@@ -201,9 +202,9 @@ def test_an_access_answer_takes_its_values_from_the_systems_and_is_destroyed_whe
     for n, row in enumerate(rows):
         shop.pipeline.receipt(row.id, "done", at("2024-04-02") + n, {"name": "Ann Buyer", "not_asked_for": "x"})
     assert shop.store.case(case).state == "closed"
-    assert shop.pipeline.export(case)["order_system"] == {"name": "Ann Buyer"}
-    assert shop.pipeline.take_export(case)["order_system"] == {"name": "Ann Buyer"}
-    assert shop.pipeline.export(case) == {}
+    assert exports.export(shop.store, shop.pipeline.keys, case)["order_system"] == {"name": "Ann Buyer"}
+    assert exports.take_export(shop.store, shop.pipeline.keys, case)["order_system"] == {"name": "Ann Buyer"}
+    assert exports.export(shop.store, shop.pipeline.keys, case) == {}
 
 
 def test_a_wrong_call_is_answered_with_what_to_do() -> None:
