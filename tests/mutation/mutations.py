@@ -151,7 +151,8 @@ def mutants(source: str) -> Iterator[Mutant]:
 
 def _mutants(top: ast.stmt) -> Iterator[Mutant]:
     parents = _parents(top)
-    names = [t.id for t in getattr(top, "targets", ()) if isinstance(t, ast.Name)]
+    targets = [top.target] if isinstance(top, ast.AnnAssign) else getattr(top, "targets", ())
+    names = [t.id for t in targets if isinstance(t, ast.Name)]
     function = getattr(top, "name", "") or "".join(names)
     if function == "__all__":
         return
