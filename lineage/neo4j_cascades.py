@@ -50,6 +50,10 @@ _STATE: LiteralString = (
     " FOREACH (_ IN CASE WHEN r[1] = 'pending' THEN [1] ELSE [] END | SET c:Pending)"
     " FOREACH (_ IN CASE WHEN r[1] = 'pending' THEN [] ELSE [1] END | REMOVE c:Pending) RETURN count(*)"
 )
+_PAUSE: LiteralString = (
+    "UNWIND $rows AS r MATCH (c:Command {id: r[0]}) WHERE c.state = 'pending' AND (c.due <> r[1] OR c.attempts <> r[2])"
+    " SET c.due = r[1], c.attempts = r[2] RETURN count(*)"
+)
 _DEAD_LETTER: LiteralString = (
     "UNWIND $rows AS r MERGE (d:DeadLetter {topic: r[0], partition: r[1], offset: r[2]}) WITH r, d WHERE d.at IS NULL"
     " SET d.schema_id = r[3], d.reason = r[4], d.at = r[5], d.sealed = r[6] RETURN count(*)"
@@ -66,8 +70,10 @@ async def write_cascades(tx: Transaction, batch: Batch) -> int:
     touched = await _write_cases(tx, batch) + await _write_commands(tx, batch)
     letters = {d[:3]: list(d) for d in reversed(batch.dead_letters)}
     states = [[id_, *state] for id_, state in sorted(batch.command_states.items())]
+    pauses = [[id_, *pause] for id_, pause in sorted(batch.command_pauses.items())]
     for statement, rows in (
         (_STATE, states),
+        (_PAUSE, pauses),
         (_DEAD_LETTER, [letters[at] for at in sorted(letters)]),
         (_TOMBSTONE, [list(t) for t in sorted(batch.tombstones)]),
     ):

@@ -103,7 +103,7 @@ class Pipeline:
         """
         taken = self._until_first(lambda: self._ingest(records, now, tags))
         for key in sorted({k for t in taken.touched for k in self._bearers(t)}):
-            self.advance((key,), now)
+            self._go_on(key, now)
         return taken
 
     def _until_first(self, work: Callable[[], T]) -> T:
@@ -209,11 +209,15 @@ class Pipeline:
         """Write a batch with the shapes that are new; where that fails, what is known is again what the store knows."""
         batch.shapes = self.shapes.take_fresh()
         try:
-            return self.store.write(batch)
+            touched = self.store.write(batch)
+            if batch.shapes and batch.positions and not touched:
+                # It was written before, by another worker, and nothing of it was written now: but these shapes will be used.
+                self.store.write(Batch(shapes=batch.shapes))
         except BaseException:
             self.shapes.fresh = [*batch.shapes, *self.shapes.fresh]
             self._unlearn(batch)
             raise
+        return touched
 
     def _unlearn(self, batch: Batch) -> None:
         """Forget what was learnt of the identifiers of a batch that was not written: the store is asked anew."""
@@ -244,7 +248,7 @@ class Pipeline:
     def request(self, controller: str, identifier: tuple[str, str], request: Request) -> Subject:
         """Take a rights request; `identifier` is (kind, value). Unknown persons are answered too: nothing is held."""
         self._until_first(lambda: self._request(controller, identifier, request))
-        return self.advance((self.current(controller, *identifier),), request.at)
+        return self._go_on(self.current(controller, *identifier), request.at) or Subject(self.policies[controller])
 
     def _request(self, controller: str, identifier: tuple[str, str], request: Request) -> None:
         key = self.current(controller, *identifier)
@@ -272,7 +276,7 @@ class Pipeline:
             raise NotFound(msg)
         entry = write_entry(row.key, f"{case}-{question}-{now}", fold.Decision(now, question, case))
         self._add_entries(row.key, [entry])
-        return self.advance((row.key,), now)
+        return self._go_on(row.key, now) or Subject(self.policies[row.controller])
 
     def _add_entries(self, key: Key, lines: list[EntryRow]) -> bool:
         """Tell a data subject's story on, and have it looked at; False if the graph has forgotten whose story it is."""
@@ -308,7 +312,7 @@ class Pipeline:
             # The graph has forgotten the person meanwhile: only the outbox remembers the command.
             self.store.write(Batch(command_states={command: ("acknowledged", row.due, row.attempts)}))
             return Subject(self.policies[row.controller])
-        return self.advance((row.key,), now)
+        return self._go_on(row.key, now) or Subject(self.policies[row.controller])
 
     def ask(self, controller: str, identifier: tuple[str, str], question: Question, now: int, *, log: bool = True) -> Answer:
         """Answer a service that asks first. The answer is in the audit log soon, and for certain after `answers.flush()`."""
@@ -368,6 +372,15 @@ class Pipeline:
         names = tuple(keys)
         return self._until_first(lambda: self._advance(names, now))
 
+    def _go_on(self, key: Key, now: int) -> Subject | None:
+        """Advance a data subject whom another worker may have seen off meanwhile: then there is nothing left to do."""
+        try:
+            return self.advance((key,), now)
+        except NotFound:
+            if not self.store.shared:
+                raise
+            return None
+
     def _advance(self, keys: tuple[Key, ...], now: int) -> Subject:
         facts = self.store.facts(keys)
         if not facts.identifiers:
@@ -422,7 +435,7 @@ class Pipeline:
                 if not go_on():
                     break
                 for bearer in self._bearers(key):
-                    self.advance((bearer,), now)
+                    self._go_on(bearer, now)
                     if bearer != key:
                         self.store.write(Batch(due_exact={key: None}))
                 looked += 1

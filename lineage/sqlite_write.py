@@ -166,6 +166,11 @@ def _write_cascades(db: Connection, batch: Batch) -> None:
             "UPDATE command SET state = ?, due = ?, attempts = ? WHERE id = ?",
             [(*state, id_) for id_, state in batch.command_states.items()],
         )
+    if batch.command_pauses:
+        db.executemany(
+            "UPDATE command SET due = ?, attempts = ? WHERE id = ? AND state = 'pending'",
+            [(*pause, id_) for id_, pause in batch.command_pauses.items()],
+        )
     if batch.dead_letters:
         db.executemany("INSERT INTO dead_letter VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", batch.dead_letters)
     if batch.tombstones:

@@ -173,6 +173,8 @@ class Batch:
     """Inserted; a command whose id is there already is left as it is."""
     command_states: dict[str, tuple[str, int, int]] = field(default_factory=dict)
     """id -> (state, due, attempts) for commands that are there."""
+    command_pauses: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """id -> (due, attempts): when to send a command again that is pending still; one that was answered meanwhile stays as it is."""
     audit: list[AuditRow] = field(default_factory=list)
     """Appended to the hash chain; a line whose id is there already is left out."""
     dead_letters: list[DeadLetter] = field(default_factory=list)

@@ -21,8 +21,8 @@ import httpx
 import orjson
 from mode import Service
 
-from lineage.errors import Conflict, LineageError, WorldError
-from lineage.store import AuditRow, Batch, CommandRow, Facts
+from lineage.errors import LineageError, WorldError
+from lineage.store import AuditRow, Batch, CommandRow
 from streams.desk import Desk
 from streams.taking import place
 from streams.wiring import Engine
@@ -31,7 +31,6 @@ DAY = 86_400
 _FIRST_SECONDS = 2
 _NEAR_DAYS = 7
 _LOOK_SECONDS = 0.2
-_CONFLICTS_MAX = 5
 _WEBHOOK_SECONDS_MAX = 30.0
 _log = logging.getLogger("lineage.outbox")
 
@@ -67,25 +66,17 @@ class Outbox:
     def take(self, controller: str | None, target: str | None, now: int, most: int) -> list[dict[str, Any]]:
         """Take due commands, and let each be due again later: a target that dies with one gets it once more."""
         store = self._engine.store
-        for _ in range(_CONFLICTS_MAX):
-            found, batch = self.prepare(store.commands(controller, target, now, most), now)
-            if not batch.command_states:
-                return found
-            with contextlib.suppress(Conflict):
-                store.write(batch)
-                return found
-        return []  # Answers are coming in just now: the target asks again.
+        found, batch = self.prepare(store.commands(controller, target, now, most), now)
+        if batch.command_pauses or batch.command_states:
+            store.write(batch)
+        return found
 
     def prepare(self, rows: Sequence[CommandRow], now: int, *, seconds_min: int = 0) -> tuple[list[dict[str, Any]], Batch]:
         """Make commands as their targets get them, and what to write once they have; due again in `seconds_min` or more."""
         batch = Batch()
         found = []
         for row in rows:
-            facts = self._engine.store.facts((row.key,))
-            if any(c.id == row.id and c.state != "pending" for c in facts.commands):
-                continue  # Answered since the row was read.
-            batch.seen |= dict(facts.version)
-            command = self.describe(row, facts)
+            command = self.describe(row)
             if not command["identifiers"]:
                 # The graph has forgotten the person: nobody can be told any more whom this is about.
                 batch.command_states[row.id] = ("dead", row.due, row.attempts)
@@ -94,13 +85,14 @@ class Outbox:
             found.append(command)
             pause = backoff_seconds(row.attempts, random.random())  # noqa: S311 - spreads retries, hides nothing
             later = now + max(pause, seconds_min)
-            batch.command_states[row.id] = ("pending", later, row.attempts + 1)
+            batch.command_pauses[row.id] = (later, row.attempts + 1)
             batch.audit += self._warnings(row, now)
         return found, batch
 
-    def describe(self, row: CommandRow, facts: Facts) -> dict[str, Any]:
+    def describe(self, row: CommandRow) -> dict[str, Any]:
         """Make the command as a target gets it: with the person's identifiers in the clear."""
         body = orjson.loads(row.body)
+        facts = self._engine.store.facts((row.key,))
         opened = [self._engine.pipeline.keys.open(i.sealed) for i in facts.identifiers]
         identifiers: dict[str, list[str]] = {}
         for kind, value in opened:

@@ -1,10 +1,9 @@
 """Bring what the graph decided onto Kafka's topics: commands, alerts, dead letters. The outbox is the truth, not the topic.
 
 One worker at a time does it (the feed says which); two at once would publish the same record twice, under the same key,
-and change nothing. That a command is on its way is noted before it is published: a crash between the two delays it by
-`_AGAIN_SECONDS`. Alerts and dead letters are noted after the broker has them: a crash repeats some and loses none.
-A command stays on its topic until it is answered; then a record without value takes its place, so that compaction removes
-the identifiers that it carried (GDPR art. 5(1)(e)).
+and change nothing. What was published is noted in the graph after the broker has it, so a crash between the two repeats a
+record and loses none. A command stays on its topic until it is answered; then a record without value takes its place, so
+that compaction removes the identifiers that it carried (GDPR art. 5(1)(e)).
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import aiokafka
@@ -35,6 +35,7 @@ _SOURCE = "lineage"
 _LOOK_SECONDS = 0.5
 _AGAIN_SECONDS = 600
 """A topic does not lose a command: it is published again only where no answer came for so long, then less and less often."""
+_SOON_SECONDS = 15
 _MOST = 500
 _log = logging.getLogger("lineage.relay")
 
@@ -104,24 +105,25 @@ class Relay(Service):  # type: ignore[misc]
     # -- commands ----------------------------------------------------------------------------------------------------
 
     async def _commands(self) -> bool:
-        """Publish the commands that are due: noted first, so that an answer which comes at once is not undone by the note."""
+        """Publish the commands that are due.
+
+        That one is on its way is noted before and after: it comes again soon if this worker ends in between, and much later
+        if it has arrived. A note changes nothing about a command that was answered meanwhile.
+        """
         now = int(time.time())
         found, batch = await self._desk.do(lambda: self._due(now))
-        if not batch.command_states:
+        if not found and not batch.command_states:
             return False
         records = []
         for c in found:
             headers = wire.headers(c["id"], _SOURCE, wire.COMMAND, c["issued"] * 1000)
             topic = self.topics.commands(c["controller"], c["target"])
             records.append((topic, c["id"].encode(), wire.encode_command(c), headers))
-        await self._desk.do(lambda: self._engine.store.write(batch))
-        try:
-            await self._publish(records)
-        except BaseException:
-            back = {c["id"]: ("pending", now, c["attempt"]) for c in found}
-            await self._desk.do(lambda: self._engine.store.write(Batch(command_states=back)))
-            raise
-        return True
+        soon = replace(batch, command_pauses={c["id"]: (now + _SOON_SECONDS, c["attempt"]) for c in found})
+        await self._desk.do(lambda: self._engine.store.write(soon))
+        await self._publish(records)
+        await self._desk.do(lambda: self._engine.store.write(Batch(command_pauses=batch.command_pauses)))
+        return bool(found)
 
     def _due(self, now: int) -> tuple[list[dict[str, Any]], Batch]:
         most = _MOST

@@ -276,6 +276,16 @@ class GraphStoreContract(ABC):
         assert list(store.commands(None, None, 100, 10)) == []
         assert store.command("c9") is None
 
+    def test_a_pause_moves_a_pending_command_and_none_that_was_answered(self, store: GraphStore) -> None:
+        store.write(Batch(commands=[command("c1"), command("c2", due=50)]))
+        store.write(Batch(command_states={"c2": ("acknowledged", 50, 1)}))
+        store.write(Batch(command_pauses={"c1": (70, 1), "c2": (70, 2), "c9": (70, 1)}))
+        assert store.command("c1") == command("c1")._replace(due=70, attempts=1)
+        assert store.command("c2") == command("c2")._replace(state="acknowledged", attempts=1)
+        assert store.command("c9") is None
+        assert list(store.commands(None, None, 69, 10)) == []
+        assert [c.id for c in store.commands(None, None, 70, 10)] == ["c1"]
+
     def test_a_case_is_replaced_and_found_by_controller_and_state(self, store: GraphStore, place: Path) -> None:
         first = CaseRow("k1", MAIL, "acme", "erasure", 5, "open", "{}")
         second = CaseRow("k2", PHONE, "other", "access", 4, "open", "{}")

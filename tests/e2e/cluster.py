@@ -85,6 +85,7 @@ class Cluster:
         self.workers: list[Worker] = []
         self.started = 0
         self._producer: Any = None
+        self._stores: list[GraphStore] = []
         self.targets: Targets | None = None
 
     def lineage(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -135,11 +136,15 @@ class Cluster:
     # -- what came of it ---------------------------------------------------------------------------------------------
 
     def store(self) -> GraphStore:
+        """Open the graph to look at it; `close` closes it."""
         if self.neo4j is None:
-            return SQLiteStore.open(self.folder / "lineage.sqlite", readonly=True)
-        from lineage.neo4j_store import Neo4jStore
+            found: GraphStore = SQLiteStore.open(self.folder / "lineage.sqlite", readonly=True)
+        else:
+            from lineage.neo4j_store import Neo4jStore
 
-        return Neo4jStore.open(self.neo4j.uri, self.neo4j.user, self.neo4j.password)
+            found = Neo4jStore.open(self.neo4j.uri, self.neo4j.user, self.neo4j.password)
+        self._stores.append(found)
+        return found
 
     @property
     def spoken(self) -> tuple[str, ...]:
@@ -212,6 +217,8 @@ class Cluster:
             worker.kill()
         if self._producer is not None:
             self._producer.close(timeout=5)
+        for store in self._stores:
+            store.close()
 
 
 def _is_of(value: bytes, persons: frozenset[str]) -> bool:

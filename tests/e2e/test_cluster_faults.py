@@ -195,7 +195,6 @@ def test_the_graph_is_gone_for_a_while_under_load(tmp_path: Path, kafka_server, 
         for seed in SEEDS:
             check.window(seed, lambda c, rng, s=seed: gone(c, rng, 60 if s == 0 else rng.uniform(1, 4)))
     finally:
-        check.store.close()
         cluster.close()
 
 
@@ -216,7 +215,6 @@ def test_the_broker_is_killed_and_comes_again(tmp_path: Path, own_kafka, neo4j_c
         for seed in SEEDS:
             check.window(seed, gone)
     finally:
-        check.store.close()
         cluster.close()
 
 

@@ -84,7 +84,6 @@ def test_the_service_of_the_page_emits_and_erases_on_command(
     finally:
         names["service"].stop()
         serving.join(timeout=30)
-        store.close()
         cluster.close()
 
 

@@ -73,7 +73,6 @@ def test_606_gaps_between_offsets_are_no_events_and_hide_none(cluster: Cluster) 
     assert replay.counts()["observations"] > 100
     assert store.digest() == replay.digest()
     assert len(asyncio.run(visible(cluster))) == len(committed)
-    store.close()
 
 
 async def visible(cluster: Cluster) -> list[aiokafka.ConsumerRecord]:
@@ -113,7 +112,6 @@ def test_517_what_is_read_twice_is_done_once(cluster: Cluster) -> None:
     assert len({c["id"] for c in targets.commands}) == len({(c["target"], c["activity"], c["kind"]) for c in targets.commands})
     assert len([row for row in store.certificates() if row.id == "case-517"]) == 1
     assert store.digest() == cluster.replayed(frozenset([email])).digest()
-    store.close()
 
 
 def test_323_a_rebalance_under_load_ends_no_worker_and_doubles_nothing(cluster: Cluster) -> None:
@@ -131,7 +129,6 @@ def test_323_a_rebalance_under_load_ends_no_worker_and_doubles_nothing(cluster: 
     assert store.digest() == cluster.replayed().digest()
     assert "Traceback" not in cluster.logs()
     assert "internal error" not in cluster.logs()
-    store.close()
 
 
 def test_502_nothing_that_was_processed_is_processed_again_after_a_rebalance(cluster: Cluster) -> None:
@@ -150,7 +147,6 @@ def test_502_nothing_that_was_processed_is_processed_again_after_a_rebalance(clu
     assert total == 4 * 400
     assert counted == 3 * 400, "a record was processed twice"
     assert min(processed(one), processed(two)) > 0, "both had their share"
-    store.close()
 
 
 def _emit_and_wait(cluster: Cluster, store: GraphStore, seed: int) -> None:

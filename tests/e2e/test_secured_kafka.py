@@ -132,7 +132,6 @@ def test_topics_worker_and_producers_get_in_with_certificate_and_password_and_no
     asyncio.run(send(cluster, list(dict.fromkeys(orders(200, seed=1)))))
     store = cluster.store()
     cluster.wait_for("the events", lambda: store.counts()["observations"] > 100)
-    store.close()
     for name, value in (("PASSWORD", "wrong"), ("SECURITY", "SSL"), ("SECURITY", "PLAINTEXT")):
         kept = cluster.env[f"LINEAGE_KAFKA_{name}"]
         cluster.env[f"LINEAGE_KAFKA_{name}"] = value

@@ -49,7 +49,6 @@ def test_events_become_the_graph_that_a_replay_of_the_log_gives(cluster: Cluster
     assert replay.counts()["observations"] > 1000
     assert store.digest() == replay.digest()
     assert store.counts()["dead_letters"] == 0
-    store.close()
 
 
 def test_an_erasure_goes_through_topics_to_every_target_and_back_and_is_certified(cluster: Cluster) -> None:
@@ -85,7 +84,6 @@ def test_an_erasure_goes_through_topics_to_every_target_and_back_and_is_certifie
     assert verify_chain(store.audit(0, 100_000)) is None
     assert email not in cluster.logs()
     assert other not in cluster.logs()
-    store.close()
 
 
 def test_what_is_no_event_goes_to_the_dead_letters_once_and_the_rest_goes_on(cluster: Cluster) -> None:
@@ -111,7 +109,6 @@ def test_what_is_no_event_goes_to_the_dead_letters_once_and_the_rest_goes_on(clu
     assert places == {letter[:3] for letter in letters}
     assert all(secret not in value for _, value, _ in told)
     assert store.counts()["observations"] == cluster.replayed().counts()["observations"]
-    store.close()
 
 
 def test_alerts_go_onto_their_topic(cluster: Cluster) -> None:
@@ -127,7 +124,6 @@ def test_alerts_go_onto_their_topic(cluster: Cluster) -> None:
     alerts = {a["id"]: a for a in (wire.decode_alert(value) for _, value, _ in told)}
     assert all(alerts[row.id]["about"] == orjson.loads(row.body)["about"] for row in warned)
     assert {headers["ce_type"] for _, _, headers in told} == {wire.ALERT.encode()}
-    store.close()
 
 
 def test_a_worker_that_is_stopped_writes_what_it_has_and_the_next_goes_on(cluster: Cluster) -> None:
@@ -142,7 +138,6 @@ def test_a_worker_that_is_stopped_writes_what_it_has_and_the_next_goes_on(cluste
     cluster.wait_until_consumed(store)
     assert store.digest() == cluster.replayed().digest()
     assert "Traceback" not in cluster.logs()
-    store.close()
 
 
 def test_a_worker_says_in_one_line_what_it_lacks(tmp_path: Path, kafka_server, unique) -> None:
