@@ -24,6 +24,7 @@ KAFKA_SETTINGS = {
     "share.coordinator.state.topic.replication.factor": 1,
     "share.coordinator.state.topic.min.isr": 1,
     "group.initial.rebalance.delay.ms": 0,
+    "group.min.session.timeout.ms": 1000,
     # A node that was killed may come back as soon as its former self counts as dead.
     "broker.session.timeout.ms": 3000,
     "broker.heartbeat.interval.ms": 250,

@@ -24,9 +24,9 @@ from lineage.store import GraphStore
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 SEEDS = range(10)
-EVENTS = 240
-SESSION_MS = 6000
-"""The shortest that a broker allows by default; a worker that sleeps longer has lost its partitions when it wakes."""
+EVENTS = 180
+SESSION_MS = 2000
+"""A worker that is silent for longer has lost its partitions."""
 Fault = Callable[[Cluster, random.Random], None]
 
 
@@ -175,7 +175,9 @@ def test_poison_among_the_events(cluster: Cluster) -> None:
 
 def test_the_graph_is_gone_for_a_while_under_load(tmp_path: Path, kafka_server, own_neo4j, unique) -> None:
     server = own_neo4j()
-    cluster = Cluster(tmp_path, kafka_server.bootstrap, unique("graph-gone"), server).make_topics()
+    cluster = Cluster(
+        tmp_path, kafka_server.bootstrap, unique("graph-gone"), server, LINEAGE_KAFKA_SESSION_MS=str(SESSION_MS)
+    ).make_topics()
     Targets(cluster).start()
     cluster.start(2)
     check = Check(cluster)
@@ -200,7 +202,9 @@ def test_the_graph_is_gone_for_a_while_under_load(tmp_path: Path, kafka_server, 
 
 def test_the_broker_is_killed_and_comes_again(tmp_path: Path, own_kafka, neo4j_clean, unique) -> None:
     broker = own_kafka()
-    cluster = Cluster(tmp_path, broker.bootstrap, unique("broker-gone"), neo4j_clean).make_topics()
+    cluster = Cluster(
+        tmp_path, broker.bootstrap, unique("broker-gone"), neo4j_clean, LINEAGE_KAFKA_SESSION_MS=str(SESSION_MS)
+    ).make_topics()
     Targets(cluster).start()
     cluster.start(2)
     check = Check(cluster)
