@@ -3,13 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test check bench mutants
+.PHONY: help setup demo test check bench bench-cluster mutants
 
 help:
 	@echo "make demo   set everything up and watch an erasure from end to end"
 	@echo "make test   run all tests"
 	@echo "make check  lint, types, layers"
-	@echo "make bench  measure"
+	@echo "make bench  measure; make bench-cluster measures on a real Kafka and Neo4j"
 	@echo "make mutants  make small mistakes in the decision modules and see which the tests notice"
 	@echo "make setup  install into $(VENV)"
 
@@ -38,6 +38,9 @@ check: setup
 bench: setup
 	$(BIN)/python -m bench.embedded --events 200000
 	$(BIN)/python -m bench.asking
+
+bench-cluster: setup
+	$(BIN)/python -m bench.cluster
 
 mutants: setup
 	$(BIN)/python tests/mutation/run.py --least 85
