@@ -141,8 +141,6 @@ class KafkaFeed(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         """Give partitions back: only when the batch that is being written is written, and nothing after it."""
         async with self._writing:
             self._age += 1
-        if self._done:
-            await self._commit()
         self._done.clear()
         _log.info("gave back %d partitions", len(list(revoked)))
 
@@ -346,6 +344,6 @@ class KafkaFeed(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         if not done:
             return
         try:
-            await self._consumer.commit(done)
-        except KafkaError as error:
+            await asyncio.wait_for(self._consumer.commit(done), _COMMIT_SECONDS)
+        except (KafkaError, TimeoutError) as error:
             _log.debug("the group was not told how far this worker is: %s", type(error).__name__)

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 SEEDS = range(10)
 EVENTS = 180
-SESSION_MS = 2000
+SESSION_MS = 3000
 """A worker that is silent for longer has lost its partitions."""
 Fault = Callable[[Cluster, random.Random], None]
 
