@@ -41,6 +41,7 @@ _LINKS_MAX = 200_000
 _NO_POLICY = "the event names a controller that has no policy here"
 _NEVER = 1 << 62
 _LATER = Link(0, 0, "", 0, _NEVER)
+_BY_OUR_CLOCK = frozenset({"request", "decision", "receipt"})
 _CONFLICTS_MAX = 20
 """So often something is worked out again because another worker was faster; then the feed waits a little."""
 T = TypeVar("T")
@@ -387,6 +388,8 @@ class Pipeline:
             msg = "there is no such data subject"
             raise NotFound(msg)
         controller = facts.identifiers[0].controller
+        # Another worker may have got an answer that came after the one this is about: a state is never written from before it.
+        now = max([now, *(line.at for line in facts.entries if line.kind in _BY_OUR_CLOCK)])
         told = self._told(facts)
         subject = self._fold(facts.keys, told, controller, now)
         shared = self._shared_devices(facts) if subject.erased_at is not None else frozenset()

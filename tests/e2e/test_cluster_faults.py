@@ -71,7 +71,10 @@ class Check:
     def check(self, seed: int) -> None:
         cluster, store = self.cluster, self.store
         cluster.wait_until_consumed(store)
-        cluster.wait_for(f"seed {seed}: the end of all cases", lambda: all(_closed(store, c) for c in self.cases))
+        try:
+            cluster.wait_for(f"seed {seed}: the end of all cases", lambda: all(_closed(store, c) for c in self.cases))
+        except AssertionError as error:
+            raise AssertionError(self.what_waits()) from error
         cluster.wait_for(f"seed {seed}: that the graph forgets", lambda: store.counts()["watched"] == 0)
         replay = cluster.replayed(frozenset(self.erased))
         counts, expected = store.counts(), replay.counts()
@@ -91,6 +94,18 @@ class Check:
         logs = cluster.logs()
         assert "@example.org" not in logs
         assert "Traceback" not in logs, logs
+
+    def what_waits(self) -> str:
+        """Say what the open cases wait for, and whether the targets are still there."""
+        lines = [f"targets answer: {self.cluster.targets.alive}; it is {time.time():.0f}, due next {self.store.next_due()}"]
+        for case in self.cases:
+            row = self.store.case(case)
+            if row is None or row.state != "closed":
+                told = [c["id"] for c in self.cluster.targets.commands if c["case"] == case]
+                rows = self.store.facts([row.key]).commands if row is not None else ()
+                waits = [(c.target, c.kind, c.state, c.due, c.attempts, c.id in told) for c in rows if c.case == case]
+                lines.append(f"{case}: {'was never filed' if row is None else row.body[:300]} {waits}")
+        return "\n".join([*lines, self.cluster.logs()])
 
 
 def _closed(store: GraphStore, case: str) -> bool:

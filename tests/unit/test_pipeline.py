@@ -259,3 +259,19 @@ def test_the_cookie_on_a_device_is_waited_for_some_time_and_then_the_person_is_f
     assert {t["outcome"] for t in json.loads(shop.store.certificate(case))["targets"] if t["target"] == "device_cookie"} == {
         "unconfirmed"
     }
+
+
+def test_an_answer_that_is_carried_out_late_writes_no_state_from_before_a_later_one() -> None:
+    # Two workers get the answers of two targets; the earlier answer is carried out last.
+    shop = Shop()
+    data = {"email": "ann@example.org", "subscription": "yes"}
+    shop.take(shop.event("newsletter.subscribed", "2024-03-01", channel="email", express=True, data=data), now="2024-03-01")
+    case = shop.request("erasure", "2024-03-10", via="phone")
+    commands = [c for c in shop.commands("2024-03-10") if c.case == case]
+    assert len(commands) > 1
+    for n, command in reversed(list(enumerate(commands))):
+        shop.pipeline.receipt(command.id, "erased", at("2024-03-10") + 10 + n)
+    row = shop.store.case(case)
+    assert row is not None
+    assert row.state == "closed"
+    shop.store.close()
