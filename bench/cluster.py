@@ -29,9 +29,10 @@ import neo4j
 import schemas
 from bench import datasets
 from bench.embedded import encoded, pipeline_on, tell
+from lineage.errors import LineageError
 from lineage.facts import Rows
 from lineage.sqlite_store import SQLiteStore
-from streams import settings, wiring, worker
+from streams import settings, wiring
 from streams.app import Agents
 from streams.calls import Calls
 from streams.desk import Desk
@@ -406,7 +407,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             datasets.fetch(name)
         with tempfile.TemporaryDirectory(prefix="lineage-bench-") as place:
             result = measured(told, Path(place))
-    except (datasets.DatasetError, settings.BadCall, worker.LineageError) as error:
+    except (datasets.DatasetError, LineageError) as error:
         tell(f"error: {error}")
         return 1
     if told.json:

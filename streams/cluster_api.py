@@ -7,19 +7,17 @@ at once; those that come on topics, by the workers.
 from __future__ import annotations
 
 import asyncio
-import logging
-import sys
 
 from aiokafka.errors import KafkaError
 
-from lineage.errors import BadCall, LineageError, StoreUnavailable
+from lineage.errors import BadCall, StoreUnavailable
 from streams import kafka, wiring
 from streams.api import Api
 from streams.app import Agents
 from streams.desk import Desk
 from streams.intake_kafka import KafkaIntake
 from streams.outbox import Outbox, Webhooks
-from streams.runner import listen
+from streams.runner import listen, to_the_end
 from streams.settings import Settings
 from streams.worker import check_topics
 
@@ -56,14 +54,5 @@ async def serve(told: Settings) -> None:
 
 def run(told: Settings) -> int:
     """Serve; give the exit code. What is wrong at the start is one line on stderr."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     kafka.quiet_clients()
-    try:
-        asyncio.run(serve(told))
-    except LineageError as error:
-        print(f"lineage: {error}", file=sys.stderr)  # noqa: T201
-        return 2
-    except SystemExit:
-        print(f"lineage: {told.host}:{told.port} cannot be listened on; choose another port in LINEAGE_PORT", file=sys.stderr)  # noqa: T201
-        return 2
-    return 0
+    return to_the_end(serve(told), f"{told.host}:{told.port} cannot be listened on; choose another port in LINEAGE_PORT")

@@ -148,7 +148,7 @@ class KafkaFeed(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         """Take partitions over: nothing is read of them before their places are known."""
         found = set(assigned)
         self._age += 1
-        self._unplaced = found
+        self._unplaced, self._place_at = found, 0.0
         if found:
             self._consumer.pause(*found)
         _log.info("got %d partitions", len(found))

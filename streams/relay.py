@@ -36,6 +36,8 @@ _LOOK_SECONDS = 0.5
 _AGAIN_SECONDS = 600
 """A topic does not lose a command: it is published again only where no answer came for so long, then less and less often."""
 _SOON_SECONDS = 15
+_LETTERS_SECONDS = 5.0
+"""So often dead letters are looked for: that is a question per partition, and nobody waits for them."""
 _MOST = 500
 _log = logging.getLogger("lineage.relay")
 
@@ -58,6 +60,7 @@ class Relay(Service):  # type: ignore[misc]
             for target in (*(told.get("webhooks") or {}), *(told.get("polling") or ()))
         }
         self._producer: Any = None
+        self._letters_at = 0.0
 
     async def on_start(self) -> None:
         """Connect to the broker."""
@@ -151,6 +154,8 @@ class Relay(Service):  # type: ignore[misc]
     # -- dead letters ------------------------------------------------------------------------------------------------
 
     async def _dead_letters(self) -> bool:
+        if time.monotonic() < self._letters_at:
+            return False
         worked = False
         for topic in (*self.topics.events, self.topics.requests, self.topics.receipts):
             letters = await self._desk.do(lambda t=topic: self._unpublished(t))  # type: ignore[misc]
@@ -160,6 +165,8 @@ class Relay(Service):  # type: ignore[misc]
                 last = {letter.partition: letter.offset + 1 for letter in letters}
                 done = [Position(self._letters_cursor(topic), p, offset) for p, offset in last.items()]
                 await self._desk.do(lambda d=done: self._engine.store.write(Batch(positions=d)))  # type: ignore[misc]
+        if not worked:
+            self._letters_at = time.monotonic() + _LETTERS_SECONDS
         return worked
 
     def _letters_cursor(self, topic: str) -> str:

@@ -8,8 +8,9 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 
@@ -135,14 +136,19 @@ def _announce(told: Settings, engine: wiring.Engine) -> None:
 
 def run(told: Settings) -> int:
     """Run the pipeline; give the exit code. What is wrong at the start is one line on stderr."""
+    return to_the_end(serve(told), f"{told.host}:{told.port} cannot be listened on; choose another port in LINEAGE_PORT")
+
+
+def to_the_end(work: Coroutine[Any, Any, None], unheard: str = "") -> int:
+    """Run a process's work; give the exit code. What is wrong is one line on stderr: `unheard` where the server has no port."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
-        asyncio.run(serve(told))
+        asyncio.run(work)
     except LineageError as error:
         print(f"lineage: {error}", file=sys.stderr)  # noqa: T201
         return 2
     except SystemExit:
-        print(f"lineage: {told.host}:{told.port} cannot be listened on; choose another port in LINEAGE_PORT", file=sys.stderr)  # noqa: T201
+        print(f"lineage: {unheard}", file=sys.stderr)  # noqa: T201
         return 2
     return 0
 

@@ -93,7 +93,7 @@ def _store(told: Settings, policies: Mapping[str, Policy], *, readonly: bool) ->
 
 
 def _neo4j(told: Neo4j, policies: Mapping[str, Policy], *, readonly: bool) -> GraphStore:
-    from lineage.neo4j_store import Neo4jStore  # noqa: PLC0415
+    from lineage.neo4j_store import Neo4jStore  # noqa: PLC0415 - the driver takes its time to load
 
     def landings(shape: Shape) -> Iterable[Landing]:
         return landings_of(policies.get(shape.controller), shape)

@@ -7,13 +7,12 @@ also looks at what is due and publishes commands, alerts and dead letters; when 
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 
 from aiokafka.errors import KafkaError
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from lineage.errors import BadCall, LineageError, StoreUnavailable
+from lineage.errors import BadCall, StoreUnavailable
 from streams import kafka, wiring
 from streams import settings as settings_module
 from streams.app import Agents
@@ -23,7 +22,7 @@ from streams.kafka_feed import KafkaFeed
 from streams.metrics import exposition
 from streams.outbox import Outbox
 from streams.relay import Relay
-from streams.runner import signalled, tidy
+from streams.runner import signalled, tidy, to_the_end
 from streams.settings import Settings
 from streams.timers import Timer
 from streams.topics import Topics
@@ -103,22 +102,17 @@ async def _watched(told: Settings, engine: wiring.Engine, desk: Desk, agents: Ag
         await writer.drain()
         writer.close()
 
-    return await asyncio.start_server(answer, told.host, told.worker_port, limit=_LINE_BYTES_MAX)
+    try:
+        return await asyncio.start_server(answer, told.host, told.worker_port, limit=_LINE_BYTES_MAX)
+    except OSError:
+        msg = f"{told.host}:{told.worker_port} cannot be listened on; choose another port in LINEAGE_WORKER_PORT"
+        raise BadCall(msg) from None
 
 
 def run(told: Settings) -> int:
     """Run a worker; give the exit code. What is wrong at the start is one line on stderr."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     kafka.quiet_clients()
-    try:
-        asyncio.run(work(told))
-    except LineageError as error:
-        print(f"lineage: {error}", file=sys.stderr)  # noqa: T201
-        return 2
-    except OSError as error:
-        print(f"lineage: {told.host}:{told.worker_port}: {error.strerror}", file=sys.stderr)  # noqa: T201
-        return 2
-    return 0
+    return to_the_end(work(told))
 
 
 if __name__ == "__main__":
