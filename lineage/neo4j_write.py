@@ -4,7 +4,7 @@ Several workers write at once, and Neo4j locks what is written, not what is read
 
 1. the positions, and nothing more if the batch has been written before;
 2. every key that the batch touches, smallest first: its version goes up, which locks it until the end. Where it was not
-   what the batch was worked out from, or a key has a tombstone that was not heeded, all is undone (`Conflict`);
+   what the batch was worked out from, or is gone, or has a tombstone that was not heeded, all is undone (`Conflict`);
 3. the shapes, under one lock, with what the policy says of them;
 4. the facts, in statements of many rows each. An edge is never merged: that would lock the shape at its other end, which
    all workers share. Keys that were made just now can have no edges, so theirs need not be looked for;
@@ -73,6 +73,7 @@ def prepare(batch: Batch, landings: Callable[[Shape], Iterable[Landing]]) -> Wor
     work.wanted = guarded | {e.key for e in batch.entries} | batch.due.keys()
     work.wanted |= {k for k, at in batch.due_exact.items() if at is not None} | {k for k, on in batch.watched.items() if on}
     others = {*batch.due_exact, *batch.watched, *batch.forget_identifiers, *(o.key for o in batch.forget_observations)}
+    others |= batch.known
     others.update(row.key for rows in (batch.cases, batch.commands, batch.tombstones) for row in rows)
     work.keys = [[k, batch.seen.get(k, -1)] for k in sorted(work.wanted | others | batch.seen.keys())]
     return work
@@ -145,7 +146,7 @@ async def _lock(tx: Transaction, work: Work) -> set[Key]:
         return set()
     first = (time.time_ns() // 1_000_000 << 20) | secrets.randbits(20)
     [[made, stale]] = await ask(tx, _LOCK, rows=work.keys, first=first)
-    if stale:
+    if stale or not work.batch.known.isdisjoint(made):
         msg = "another worker has changed the facts"
         raise Conflict(msg)
     if work.guarded:

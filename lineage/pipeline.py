@@ -198,6 +198,9 @@ class Pipeline:
             if tagged.found:
                 batch.audit.append(_drift(tagged, now, self.policies[tagged.controller]))
         batch.links += links.values()
+        if self.store.shared:
+            touched = {o.key for o in batch.observations} | {key for link in batch.links for key in link[:2]}
+            batch.known = touched - {i.key for i in batch.identifiers}
 
     def _remember_links(self, links: list[Link]) -> None:
         """Keep the links that are written, so that the same is not written with every event; a bound keeps it small."""

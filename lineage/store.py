@@ -8,8 +8,8 @@ Facts commute: a row that is there already stays as it is (its time is the minim
 order, any number of replays and any splitting into batches gives the same graph, digest for digest.
 
 What is decided does not commute. Where several processes write (`shared`), a batch says what it was worked out from:
-the versions of the facts (`seen`) and the tombstones that were heeded. If another process has changed either since,
-nothing is written, and the batch is worked out again.
+the versions of the facts (`seen`), the tombstones that were heeded, the identifiers that were there (`known`). If another
+process has changed any of these since, nothing is written, and the batch is worked out again.
 """
 
 from __future__ import annotations
@@ -190,6 +190,8 @@ class Batch:
     """The versions of the identifiers that the batch was worked out from (`Facts.version`): `Conflict` if one is another now."""
     heeded: dict[Key, int] = field(default_factory=dict)
     """Tombstones that were heeded: key -> at. `Conflict` if an observation, identifier or link has one that was not."""
+    known: set[Key] = field(default_factory=set)
+    """Identifiers that were there and are not among `identifiers`: `Conflict` if the graph has forgotten one since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +223,7 @@ class GraphStore(Protocol):
         """Write everything in one transaction and return the number of rows touched.
 
         Raises `IdentifierCollision` if a new identifier shares its key with another value, `Conflict` if another process
-        has changed what the batch was worked out from (`seen`, `heeded`). A batch whose positions are all behind the
+        has changed what the batch was worked out from (`seen`, `heeded`, `known`). A batch whose positions are all behind the
         stored ones has been written before: nothing changes, 0 is returned.
         """
 

@@ -278,6 +278,19 @@ def test_nothing_is_written_under_an_identifier_that_was_erased_meanwhile(store:
     assert store.write(dataclasses.replace(late, heeded={MAIL: 20})) > 0
 
 
+def test_nothing_is_written_under_an_identifier_that_was_there_and_is_forgotten(store: Neo4jStore, cypher: Cypher) -> None:
+    """The tombstone was heeded: what was taken for granted besides is that the person is still there."""
+    stone = Tombstone(MAIL, "acme", 20, 5)
+    store.write(Batch(shapes=[PLACED], identifiers=[identifier(MAIL)], tombstones=[stone]))
+    late = Batch(observations=[observation(MAIL)], due={MAIL: 0}, heeded={MAIL: 20}, known={MAIL})
+    assert store.write(late) > 0
+    store.write(Batch(forget_identifiers=[MAIL], forget_observations=[observation(MAIL)]))
+    with pytest.raises(Conflict):
+        store.write(late)
+    assert cypher("MATCH (k:Key) RETURN k") == []
+    assert store.next_due() is None
+
+
 def test_an_event_and_an_erasure_of_its_person_at_once_end_in_one_of_two_ways(opened: Opener, cypher: Cypher) -> None:
     """Either the event came first, and the erasure hears of it; or the erasure did, and the event hears of that."""
     one, two = opened(), opened()

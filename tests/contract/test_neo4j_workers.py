@@ -19,6 +19,7 @@ from lineage.landing import landings_of
 from lineage.neo4j_store import Neo4jStore
 from lineage.pipeline import Received
 from lineage.rights import Request
+from lineage.store import Batch
 
 pytestmark = pytest.mark.process
 NOW = "2024-06-01T12:00"
@@ -138,3 +139,35 @@ def test_what_is_erased_while_others_write_stays_erased(workers: list[Shop], neo
     with neo4j.GraphDatabase.driver(neo4j_clean.uri, auth=auth) as driver:
         left = driver.execute_query("MATCH (k:Key) RETURN count(k)", database_="neo4j").records[0].value()
     assert left == 0, "the graph has forgotten all of them, and nothing has brought one back"
+
+
+@pytest.mark.parametrize("month", [3, 4], ids=["the same event again", "another event from before"])
+def test_an_event_on_its_way_while_the_graph_forgets_its_person_is_not_written(
+    workers: list[Shop], neo4j_clean: Neo4jAt, monkeypatch: pytest.MonkeyPatch, month: int
+) -> None:
+    """The event was routed while the person was still there; when it is written, the last answer has come, and nobody is."""
+    office, other, _ = workers
+    data = {"email": "x", "name": "x"}
+    first, late = (office.event("newsletter.subscribed", f"2024-0{m}-06T10:00", "ann", channel="email", data=data) for m in (3, month))
+    feed(office, 0, [[first]])
+    office.pipeline.request("pompdelux", ("email", "ann@example.org"), Request("case-1", at("2024-05-01T10:00"), "erasure"))
+    assert office.store.tombstones([office.pipeline.keys.key("pompdelux", "email", "ann@example.org")[0]])
+    write, waiting = other.store.write, [True]
+
+    def after_the_last_answer(batch: Batch) -> int:
+        if batch.positions and waiting:
+            waiting.clear()
+            office.acknowledge_all(NOW)
+            assert office.store.counts()["identifiers"] == 0, "the graph has forgotten the person"
+        return write(batch)
+
+    monkeypatch.setattr(other.store, "write", after_the_last_answer)
+    taken = other.pipeline.ingest([Received("orders", 1, 0, late)], at(NOW))
+    assert not waiting
+    assert taken.dropped == 1
+    assert other.store.counts()["observations"] == 0
+    assert other.store.positions("orders") == {0: 1, 1: 1}
+    assert other.store.next_due() is None
+    auth = (neo4j_clean.user, neo4j_clean.password)
+    with neo4j.GraphDatabase.driver(neo4j_clean.uri, auth=auth) as driver:
+        assert driver.execute_query("MATCH (k:Key) RETURN count(k)", database_="neo4j").records[0].value() == 0
