@@ -148,7 +148,9 @@ def test_an_event_on_its_way_while_the_graph_forgets_its_person_is_not_written(
     """The event was routed while the person was still there; when it is written, the last answer has come, and nobody is."""
     office, other, _ = workers
     data = {"email": "x", "name": "x"}
-    first, late = (office.event("newsletter.subscribed", f"2024-0{m}-06T10:00", "ann", channel="email", data=data) for m in (3, month))
+    first, late = (
+        office.event("newsletter.subscribed", f"2024-0{m}-06T10:00", "ann", channel="email", data=data) for m in (3, month)
+    )
     feed(office, 0, [[first]])
     office.pipeline.request("pompdelux", ("email", "ann@example.org"), Request("case-1", at("2024-05-01T10:00"), "erasure"))
     assert office.store.tombstones([office.pipeline.keys.key("pompdelux", "email", "ann@example.org")[0]])
