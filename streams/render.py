@@ -217,15 +217,25 @@ def print_register(controller: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def print_findings(rows: Sequence[tuple[Finding, bool]], errors: int) -> None:
-    """Print what a check found: file, line, rule, message."""
+    """Print what a check found: file, line, rule, message; a warning that several rules share, once."""
     out = console()
+    alike: dict[tuple[str, str], list[str]] = {}
     for finding, fails in rows:
+        if not fails:
+            alike.setdefault((finding.file, finding.message), []).append(finding.rule)
+    warnings = len(alike)
+    for finding, fails in rows:
+        rules = [finding.rule] if fails else alike.pop((finding.file, finding.message), None)
+        if rules is None:
+            continue
         word = "[red]error[/]" if fails else "[yellow]warning[/]"
-        rule = f" ({finding.rule})" if finding.rule else ""
+        rule = f" ({', '.join(rules)})" if any(rules) else ""
         where = os.path.relpath(finding.file) if Path(finding.file).is_relative_to(Path.cwd()) else finding.file
         out.print(f"{escape(where)}:{finding.line}: {word}: {escape(finding.message + rule)}", soft_wrap=True)
-    warnings = len(rows) - errors
-    out.print(f"[{'red' if errors else 'green'}]{errors} error{'s' * (errors != 1)}[/], {warnings} warning{'s' * (warnings != 1)}")
+    text = f"{errors} error{'s' * (errors != 1)}[/], {warnings} warning{'s' * (warnings != 1)}"
+    out.print(
+        f"[{'red' if errors else 'green'}]{text}{': what a policy leaves open is no error' if warnings and not errors else ''}"
+    )
 
 
 def _party(recipient: Mapping[str, Any]) -> str:

@@ -40,10 +40,14 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """All that is held of a person on a day; `identifiers` are the kinds that the person is known by."""
+    """All that is held of a person on a day.
+
+    `identifiers` are the kinds that the person is known by, `key` is what the graph calls the one that was asked for.
+    """
 
     controller: str
     day: dt.date
+    key: str
     identifiers: tuple[str, ...]
     holdings: tuple[Holding, ...]
 
@@ -64,9 +68,9 @@ def lineage_of(pipeline: Pipeline, controller: str, identifier: tuple[str, str],
     facts = pipeline.store.facts((key,))
     kinds = tuple(k for k in schemas.IDENTIFIER_KINDS if any(i.kind == k for i in facts.identifiers))
     if not facts.identifiers:
-        return Lineage(controller, pipeline.policies[controller].zone.day(now), (), ())
+        return Lineage(controller, pipeline.policies[controller].zone.day(now), str(key), (), ())
     s = pipeline.look((key,), controller, now)
-    return Lineage(controller, s.today, kinds, holdings(s))
+    return Lineage(controller, s.today, str(key), kinds, holdings(s))
 
 
 def holdings(s: Subject) -> tuple[Holding, ...]:

@@ -49,6 +49,17 @@ def test_a_finding_has_its_file_its_line_and_its_rule(tmp_path: Path) -> None:
     assert f"pompdelux.yaml:{line}: error: " in run("check", file).stdout
 
 
+def test_a_warning_that_many_rules_share_is_printed_once_and_is_no_error() -> None:
+    file = policy_file.POLICIES / "webco.yaml"
+    result = run("check", file)
+    basis = [row for row in result.stdout.splitlines() if "no legal basis is stated" in row]
+    assert len(basis) == 1
+    assert "(W-ACT-1, W-ACT-4, " in basis[0]
+    assert result.stdout.splitlines()[-1].startswith(f"0 errors, {len(result.stdout.splitlines()) - 1} warnings: ")
+    found = json.loads(run("check", "--json", file).stdout)["findings"]
+    assert [f["rule"] for f in found if f["message"] == "no legal basis is stated"][:2] == ["W-ACT-1", "W-ACT-4"]
+
+
 def test_a_new_policy_passes_as_it_is_written() -> None:
     assert run("policy", "new", "bakery", "--country", "DK").exit_code == 0
     result = run("check", "policies/bakery.yaml")
