@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import schemas
 from lineage.claims import breach, claim
-from lineage.clocks import covers, keeping_of, keepings, kept
 from lineage.ending import distrust, target_ids
 from lineage.holding import Happening, put, receives, verdict
+from lineage.keeping import covers, keeping_of, keepings, kept
 from lineage.kinds import EVERY_POLICY, date_of
 from lineage.policy import Activity, Role
 from lineage.reading import matter_kind

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from lineage.calendar import Duration
-from lineage.clocks import FOREVER, clock_end, closed_on, last_day
+from lineage.clocks import clock_end, last_day
+from lineage.closings import FOREVER, closed_on
 from lineage.deadlines import Days
 from lineage.held import Group
 from lineage.reading import ACCOUNT_ENDED

@@ -5,8 +5,8 @@ What arrives is the case; what leaves are ended items, with commands to their ta
 
 from __future__ import annotations
 
-from lineage.clocks import keeping_of, keepings
 from lineage.ending import end, target_ids, why
+from lineage.keeping import keeping_of, keepings
 from lineage.opting_out import suppress
 from lineage.policy import Ids
 from lineage.rights import marketing_of, via_ids

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable
 import orjson
 
 from lineage.children import child_ids, is_child
-from lineage.clocks import Keeping, keeping_now, keeping_of, keepings, retention_end
+from lineage.clocks import retention_end
 from lineage.ending import target_ids
 from lineage.fold import pending_because
 from lineage.holding import consent_ids
+from lineage.keeping import Keeping, keeping_now, keeping_of, keepings
 from lineage.policy import Basis, LinkRule, Policy
 from lineage.rehearsal import Delivery, Rehearsal
 from lineage.scenario import Row

@@ -9,10 +9,12 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from lineage.clocks import FOREVER, Kept, keeping_of, keepings, kept_now, last_day, retention_end
+from lineage.clocks import last_day, retention_end
+from lineage.closings import FOREVER
 from lineage.due import conditions_changed, due_warnings, next_warning, overdue
 from lineage.ending import acknowledge, end, issue, target_ids, why
 from lineage.events import take
+from lineage.keeping import Kept, keeping_of, keepings, kept_now
 from lineage.requests import decide, request
 from lineage.restricting import correct
 from lineage.rights import Request

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from lineage.calendar import EEA
 from lineage.children import child_ids, is_child
-from lineage.clocks import covers, keepings
 from lineage.ending import target_ids
 from lineage.holding import consent_ids, renewed
+from lineage.keeping import covers, keepings
 from lineage.policy import Activity, Basis, Guard, Ids, Recipient, Role
 from lineage.subject import Item, Reasons, Subject, Use
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lineage.clocks import keeping_of, keepings
 from lineage.ending import end, issue, why
+from lineage.keeping import keeping_of, keepings
 from lineage.policy import Activity, Ids, Role
 from lineage.rights import marketing_of, via_ids
 from lineage.subject import Case, Change, DoNotUse, Item, Reasons, Restriction, Subject

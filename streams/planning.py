@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lineage import fold
-from lineage.clocks import Keeping, covers, keeping_of, keepings
 from lineage.ending import target_ids
 from lineage.errors import BadCall
+from lineage.keeping import Keeping, covers, keeping_of, keepings
 from lineage.pipeline import Pipeline
 from lineage.policy import Closing, Hold, Policy
 from lineage.rights import ARTICLE, Request

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import schemas
-from lineage.clocks import Keeping, keeping_of, keepings, retention_end
+from lineage.clocks import retention_end
 from lineage.ending import why
 from lineage.errors import NotFound
+from lineage.keeping import Keeping, keeping_of, keepings
 from lineage.pipeline import Pipeline
 from lineage.policy import Policy
 from lineage.store import Key

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from lives import CONTROLLERS, encode, lives
 from shop import Shop, at
 
-from lineage.clocks import keeping_of, keepings, retention_end
+from lineage.clocks import retention_end
+from lineage.keeping import keeping_of, keepings
 from lineage.subject import Subject, Use
 
 RIGHT = "2025-08-01T12:00"

@@ -9,21 +9,10 @@ import pytest
 from person import Person, activity, day, policy, recipient, second
 
 from lineage.calendar import Duration
-from lineage.clocks import (
-    FOREVER,
-    Keeping,
-    clock_end,
-    closed_on,
-    covers,
-    is_transaction,
-    keeping_now,
-    keeping_of,
-    keepings,
-    last_day,
-    parameter_end,
-    retention_end,
-)
+from lineage.clocks import clock_end, last_day, retention_end
+from lineage.closings import FOREVER, closed_on, is_transaction, parameter_end
 from lineage.due import first_end
+from lineage.keeping import Keeping, covers, keeping_now, keeping_of, keepings
 from lineage.policy import Clock, Closing, Hold
 from lineage.reading import matter_kind
 from lineage.subject import Item, Matter, Subject, Use

@@ -12,10 +12,11 @@ from person import Person, activity, day, policy
 
 import schemas
 from lineage import policy_file
-from lineage.clocks import keepings, last_day
+from lineage.clocks import last_day
 from lineage.deadlines import Days, Latest
 from lineage.due import due_warnings, first_end, next_warning, overdue
 from lineage.fold import next_due
+from lineage.keeping import keepings
 from lineage.kinds import default_categories
 from lineage.subject import Use
 
