@@ -24,7 +24,8 @@ from lineage import policy_file
 from lineage.digest import verify_chain
 from lineage.guards import Question
 from lineage.identity import KeyRing
-from lineage.pipeline import Pipeline, Received
+from lineage.intake import Received
+from lineage.pipeline import Pipeline
 from lineage.sqlite_store import SQLiteStore
 from lineage.store import AuditRow
 

@@ -177,8 +177,8 @@ def bare_side(told: Any) -> dict[str, float]:
     rows: list[Rows] = []
     for n, value in enumerate(values):
         tagged = pipeline.tag(value)
-        if pipeline.reactions.relevant(tagged):
-            rows.append(pipeline.writer.rows(tagged, n))
+        if pipeline.intake.reactions.relevant(tagged):
+            rows.append(pipeline.intake.writer.rows(tagged, n))
     seen: set[int] = set()
     batches: list[tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]] = []
     links: set[tuple[Any, ...]] = set()

@@ -29,7 +29,8 @@ import schemas
 from bench import datasets, erasing
 from lineage import policy_file
 from lineage.identity import KeyRing
-from lineage.pipeline import Pipeline, Received
+from lineage.intake import Received
+from lineage.pipeline import Pipeline
 from lineage.sqlite_journal import JOURNAL
 from lineage.sqlite_store import SQLiteStore
 from streams import settings

@@ -32,7 +32,7 @@ from typing import Any
 import faust
 
 from lineage.errors import BadEvent, LineageError, WorldError
-from lineage.pipeline import Received
+from lineage.intake import Received
 from streams import settings, wiring
 from streams.app import tag_all
 from streams.desk import Desk

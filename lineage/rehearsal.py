@@ -21,8 +21,9 @@ from lineage import policy_file
 from lineage.deployment import Deployment, deployment
 from lineage.guards import Answer, Question
 from lineage.identity import KeyRing
+from lineage.intake import Received
 from lineage.kinds import default_categories
-from lineage.pipeline import Pipeline, Received
+from lineage.pipeline import Pipeline
 from lineage.policy import Policy
 from lineage.rights import Request
 from lineage.scenario import Row, Scenario, Step

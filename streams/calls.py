@@ -59,7 +59,7 @@ class Calls:
             reason = f"internal error ({place(error)})"
         if reason:
             self._figures.dead_letters += 1
-            batch.dead_letters.append(self._engine.pipeline.dead_letter(record, reason, int(time.time())))
+            batch.dead_letters.append(self._engine.pipeline.intake.dead_letter(record, reason, int(time.time())))
         store.write(batch)
         return found
 

@@ -20,7 +20,8 @@ import orjson
 
 import schemas
 from lineage.errors import BadCall, StoreInUse
-from lineage.pipeline import Pipeline, Received
+from lineage.intake import Received
+from lineage.pipeline import Pipeline
 from lineage.rights import ARTICLE, Request
 from lineage.sqlite_store import SQLiteStore
 from schemas.errors import InvalidEvent

@@ -13,7 +13,7 @@ import random
 from mode import Service
 
 from lineage.errors import WorldError
-from lineage.pipeline import Received
+from lineage.intake import Received
 from lineage.sqlite_journal import JOURNAL
 from lineage.sqlite_store import SQLiteStore
 from streams.desk import Desk

@@ -27,7 +27,7 @@ from aiokafka.errors import KafkaError
 from mode import Service
 
 from lineage.errors import BadEvent, WorldError
-from lineage.pipeline import Received
+from lineage.intake import Received
 from lineage.store import GraphStore
 from lineage.tagging import Tagged
 from streams.desk import Desk

@@ -15,7 +15,7 @@ from typing import Any
 
 import schemas
 from lineage.errors import BadEvent, Undecodable, WorldError
-from lineage.pipeline import Received, Taken
+from lineage.intake import Received, Taken
 from lineage.store import Batch, Position
 from lineage.tagging import Tagged
 from streams.desk import Desk
@@ -128,7 +128,7 @@ class Taker:
             self.figures.failures += 1
             if store.positions(record.topic).get(record.partition, 0) > record.offset:
                 return  # The facts are written; what they set off is due, and the timer comes to it.
-            letter = pipeline.dead_letter(record, f"internal error ({place(error)})", now)
+            letter = pipeline.intake.dead_letter(record, f"internal error ({place(error)})", now)
             position = Position(record.topic, record.partition, record.offset + 1)
             store.write(Batch(dead_letters=[letter], positions=[position]))
             taken.dead += 1

@@ -15,9 +15,9 @@ from shop import ORDER, Shop, at
 
 from lineage import policy_file
 from lineage.digest import verify_chain
+from lineage.intake import Received
 from lineage.landing import landings_of
 from lineage.neo4j_store import Neo4jStore
-from lineage.pipeline import Received
 from lineage.rights import Request
 from lineage.store import Batch
 

@@ -26,7 +26,8 @@ from running import ROOT
 import schemas
 from lineage import policy_file
 from lineage.identity import KeyRing
-from lineage.pipeline import Pipeline, Received
+from lineage.intake import Received
+from lineage.pipeline import Pipeline
 from lineage.sqlite_store import SQLiteStore
 from lineage.store import GraphStore
 from streams import secrets, wire

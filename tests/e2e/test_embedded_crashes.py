@@ -15,7 +15,8 @@ from running import Running
 import schemas
 from bench import datasets
 from lineage import policy_file
-from lineage.pipeline import Pipeline, Received
+from lineage.intake import Received
+from lineage.pipeline import Pipeline
 from lineage.sqlite_store import SQLiteStore
 from streams import secrets
 

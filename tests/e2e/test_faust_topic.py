@@ -16,7 +16,8 @@ import pytest
 from on_kafka import eventually, own_topics, put, read
 from running import ROOT
 
-from lineage.pipeline import Pipeline, Received
+from lineage.intake import Received
+from lineage.pipeline import Pipeline
 from lineage.sqlite_store import SQLiteStore
 from streams import secrets, settings, wiring
 from streams.emitter import Emitter

@@ -147,5 +147,5 @@ def test_a_fold_in_one_go_equals_the_fold_day_by_day(controller: str, told: list
     for week in range(12):
         day = dt.date(2025, 8, 1) + dt.timedelta(days=7 * week)
         daily = state(shop, 0, f"{day}T12:00")
-    shop.pipeline._subjects.clear()
+    shop.pipeline.folds.clear()
     assert picture(state(shop, 0, f"{day}T12:00")) == picture(daily)

@@ -11,7 +11,8 @@ import schemas
 from lineage import policy_file
 from lineage.calendar import COPENHAGEN
 from lineage.identity import KeyRing
-from lineage.pipeline import Pipeline, Received, Taken
+from lineage.intake import Received, Taken
+from lineage.pipeline import Pipeline
 from lineage.rights import Request
 from lineage.sqlite_store import SQLiteStore
 from lineage.store import Batch, CommandRow

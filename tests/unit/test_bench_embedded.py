@@ -11,7 +11,8 @@ import pytest
 
 import schemas
 from bench import embedded, erasing
-from lineage.pipeline import Pipeline, Received
+from lineage.intake import Received
+from lineage.pipeline import Pipeline
 from lineage.sqlite_store import SQLiteStore
 from lineage.store import Batch, Position
 

@@ -11,7 +11,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
-from lineage.pipeline import Received, Taken
+from lineage.intake import Received, Taken
 from streams.desk import Desk
 from streams.kafka_feed import KafkaFeed
 from streams.settings import Kafka

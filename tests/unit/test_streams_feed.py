@@ -10,7 +10,7 @@ import pytest
 from shop import ORDER, Shop, at
 
 from lineage.errors import StoreUnavailable
-from lineage.pipeline import Received, Taken
+from lineage.intake import Received, Taken
 from lineage.store import Key
 from lineage.subject import Subject
 from streams.taking import Figures, Taker, place

@@ -1,0 +1,206 @@
+"""Turn a batch of records into one `Batch` of facts, with the places of the records in it: read, routed, once each.
+
+What arrives are bytes, or what the agents have read of them; what leaves is what one transaction writes. Nothing is written
+here; what was learnt of identifiers while a batch was made is forgotten again if it could not be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import orjson
+
+import schemas
+from lineage.errors import BadEvent, Undecodable
+from lineage.facts import Rows, Writer, seal_row
+from lineage.identity import KeyRing
+from lineage.policy import Policy
+from lineage.projection import reader
+from lineage.reactions import Reactions
+from lineage.store import AuditRow, Batch, DeadLetter, GraphStore, Key, Link, Position, Tombstone
+from lineage.successors import Successors
+from lineage.tagging import Tagged
+
+DAY = 86_400
+_LINKS_MAX = 200_000
+_NO_POLICY = "the event names a controller that has no policy here"
+_NO_IDENTIFIER = "the event carries data but no identifier"
+_NEVER = 1 << 62
+_LATER = Link(0, 0, "", 0, _NEVER)
+
+
+class Received(NamedTuple):
+    """A record as it came: where it lay, and its bytes in the wire format."""
+
+    topic: str
+    partition: int
+    offset: int
+    value: bytes
+
+
+@dataclass(slots=True)
+class Taken:
+    """What became of a batch."""
+
+    events: int = 0
+    dead: int = 0
+    rows: int = 0
+    edges: int = 0
+    dropped: int = 0
+    touched: set[Key] = field(default_factory=set)
+
+
+class Intake:
+    """Makes batches of what comes. `known` says of identifiers that are there whether their events are looked at one by one."""
+
+    def __init__(self, store: GraphStore, policies: Mapping[str, Policy], keys: KeyRing, random: Callable[[int], bytes],
+                 writer: Writer, successors: Successors, known: dict[Key, bool]) -> None:  # fmt: skip
+        """Take the shared parts."""
+        self._store, self._keys, self._random = store, keys, random
+        self.writer, self._successors, self._known = writer, successors, known
+        self._links: dict[tuple[Key, Key, str, int], int] = {}
+        self._reader = reader(tuple(sorted((c, p.jurisdiction) for c, p in policies.items())))
+        self.govern(policies)
+
+    def govern(self, policies: Mapping[str, Policy]) -> None:
+        """Put policies into force: what events set off follows from them."""
+        self._policies = policies
+        self.reactions = Reactions(policies, self.writer.shapes)
+
+    def tag(self, value: bytes) -> Tagged:
+        """Decode and tag the bytes of an event; raise `Undecodable`."""
+        return self._reader.read(value)
+
+    def batch(self, records: Sequence[Received], now: int, tags: Sequence[Tagged | BadEvent] | None) -> tuple[Batch, Taken]:
+        """Make the batch of records; `tags` are what they say, or why they say nothing, where that is known already."""
+        taken, batch = Taken(events=len(records)), Batch(positions=_positions(records))
+        pending: list[tuple[Tagged, Rows, Received]] = []
+        for n, record in enumerate(records):
+            try:
+                tagged = self.tag(record.value) if tags is None else _tagged(tags[n])
+                if tagged.controller not in self._policies:
+                    raise Undecodable(_NO_POLICY)
+                rows = self.writer.rows(tagged, record.partition << 40 | record.offset)
+            except BadEvent as error:
+                batch.dead_letters.append(self.dead_letter(record, str(error), now))
+                taken.dead += 1
+                continue
+            pending.append((tagged, rows, record))
+        try:
+            self._facts(batch, pending, taken, now)
+        except BaseException:
+            self.unlearn(batch)
+            raise
+        return batch, taken
+
+    def dead_letter(self, record: Received, reason: str, now: int) -> DeadLetter:
+        """Describe an event that cannot become facts, without showing anything of it."""
+        schema_id = (
+            int.from_bytes(record.value[1:5], "big")
+            if record.value[:1] == b"\0" and len(record.value) >= schemas.HEADER.size
+            else 0
+        )
+        sealed = self._keys.seal_payload(record.value, self._random)
+        return DeadLetter(record.topic, record.partition, record.offset, schema_id, reason, now, sealed)
+
+    def unlearn(self, batch: Batch) -> None:
+        """Forget what was learnt of the identifiers of a batch that was not written: the store is asked anew."""
+        for key in {i.key for i in batch.identifiers} | batch.watched.keys():
+            self._known.pop(key, None)
+
+    def written(self, batch: Batch) -> None:
+        """Remember the links of a batch, so that the same are not written with every event; a bound keeps it small."""
+        if len(self._links) > _LINKS_MAX:
+            self._links.clear()
+        for link in batch.links:
+            self._links[link[:4]] = link.at
+
+    def forget(self) -> None:
+        """Drop the values that are kept in memory, and what is known of links: somebody was erased."""
+        self._links.clear()
+        self.writer.forget()
+
+    def _facts(self, batch: Batch, pending: list[tuple[Tagged, Rows, Received]], taken: Taken, now: int) -> None:
+        if self._store.shared:
+            self._known.clear()  # Others write too: what was known is asked for again.
+        keys = {k for _, rows, _ in pending for k in rows.keys}
+        fresh = {k for k in keys if self._known.get(k, True)}
+        stones: Mapping[Key, Tombstone] = {}
+        if fresh:
+            stones = self._successors.tombstones(fresh, batch)
+            for key, (_, watched) in self._store.known(fresh).items():
+                self._known[key] = watched
+        links: dict[tuple[Key, Key, str, int], Link] = {}
+        written = self._links
+        for tagged, plain, record in pending:
+            rows = plain
+            if stones and any(k in stones for k in rows.keys):
+                rows, erased = self._successors.route(tagged, rows, stones, batch, record.partition << 40 | record.offset)
+                taken.touched |= erased
+            if not rows.keys or not self.reactions.relevant(tagged):
+                taken.dropped += 1
+                # One that came too late for an erased person is no bad event: nothing of it is kept, not even sealed.
+                if not plain.keys and self.reactions.relevant(tagged):
+                    batch.dead_letters.append(self.dead_letter(record, _NO_IDENTIFIER, now))
+                    taken.dead += 1
+                continue
+            for row in rows.identifiers:
+                if row[0] not in self._known:
+                    self._known[row[0]] = False
+                    batch.identifiers.append(seal_row(self._keys, tagged.controller, row, self._random))
+            batch.observations += rows.observations
+            for link in rows.links:
+                # The earliest of each: the graph must not depend on how events were split into batches.
+                name = link[:4]
+                if link.at < links.get(name, _LATER).at and link.at < written.get(name, _NEVER):
+                    links[name] = link
+            self._mark(batch, tagged, rows, taken)
+            if tagged.found:
+                batch.audit.append(_drift(tagged, now, self._policies[tagged.controller]))
+        batch.links += links.values()
+        if self._store.shared:
+            touched = {o.key for o in batch.observations} | {key for link in batch.links for key in link[:2]}
+            batch.known = touched - {i.key for i in batch.identifiers}
+
+    def _mark(self, batch: Batch, tagged: Tagged, rows: Rows, taken: Taken) -> None:
+        shape = rows.observations[0].shape
+        reaction = self.reactions.of(shape)
+        taken.edges += reaction.edges
+        key = rows.keys[0]
+        urgent = reaction.now
+        if not urgent:
+            for k in rows.keys:
+                if self._known.get(k):
+                    urgent = True
+                    break
+        if urgent:
+            batch.due[key] = 0
+            taken.touched.add(key)
+        elif reaction.after is not None:
+            due = tagged.at + reaction.after
+            if due < batch.due.get(key, due + 1):
+                batch.due[key] = due
+
+
+def _tagged(found: Tagged | BadEvent) -> Tagged:
+    if isinstance(found, BadEvent):
+        raise found
+    return found
+
+
+def _positions(records: Sequence[Received]) -> list[Position]:
+    last: dict[tuple[str, int], int] = {}
+    for record in records:
+        at = (record.topic, record.partition)
+        last[at] = max(last.get(at, 0), record.offset + 1)
+    return [Position(topic, partition, offset) for (topic, partition), offset in last.items()]
+
+
+def _drift(tagged: Tagged, now: int, policy: Policy) -> AuditRow:
+    """Say that free text holds personal data of a kind that the event does not declare."""
+    ids = policy.cited_with_of("undeclared") or ("gdpr:5",)
+    body = {"about": f"undeclared personal data in free text: {tagged.type}: {', '.join(tagged.found)}", "reasons": ids}
+    id_ = f"drift-{tagged.type}-{'-'.join(tagged.found)}-{now // DAY}"
+    return AuditRow(id_, now, tagged.controller, "warned", orjson.dumps(body).decode())
