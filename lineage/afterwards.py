@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import schemas
 from lineage.claims import breach, claim
-from lineage.ending import distrust, target_ids
+from lineage.ending import distrust, issue, target_ids
 from lineage.holding import Happening, put, receives, verdict
-from lineage.keeping import covers, keeping_of, keepings, kept
+from lineage.keeping import covers, keeping_of, keepings, kept, might_keep
 from lineage.kinds import EVERY_POLICY, date_of
 from lineage.policy import Activity, Role
 from lineage.reading import matter_kind
 from lineage.rights import marketing_of
-from lineage.subject import Item, Subject, Use
+from lineage.subject import Item, Reasons, Subject, Use
 
 
 def parted(s: Subject, e: Happening) -> None:
@@ -80,7 +80,7 @@ def after_erasure(s: Subject, e: Happening, waiting: frozenset[str], *, new_matt
     if e.type == "person.died":
         s.died = e.at
         return
-    happened_before = e.at <= s.erased_at if s.erased_at is not None else False
+    happened_before = (e.occurred or e.at) <= s.erased_at if s.erased_at is not None else False
     if new_matter and not spec.act and e.matter and matter_kind(e.type) in ("order", "matter", "debt", "credit", "account"):
         s.matters.pop(e.matter, None)
         if happened_before:
@@ -97,18 +97,45 @@ def after_erasure(s: Subject, e: Happening, waiting: frozenset[str], *, new_matt
     arising = {c.id for c in s.policy.categories.values() if e.type in c.arises_from}
     for category in sorted(e.categories | arising) or [""]:
         verdict(s, e, "blocked", ids, "", (category,))
+    if happened_before:
+        _back_again(s, e, listing, ids)
     if let_in:
         s.note("logged", ids, about=f"taken into what is kept: {e.type}", case=case.id)
         return
     s.note("logged", ids, about=f"dropped after erasure: {e.type}", case=case.id)
     # The warehouse's report of an order is no evidence against those who send the news.
-    if spec.report and not known and not happened_before and not e.type.startswith(("order.", "prize.")):
+    if spec.report and not known and not e.type.startswith(("order.", "prize.")):
         for activity in listing:
             for name in (*activity.recipients, *activity.systems):
                 recipient, system = s.policy.recipients.get(name), s.policy.systems.get(name)
                 device = system is not None and not system.erasable and e.type.startswith("cookie.")
                 if (recipient is not None and recipient.role.obeys and (activity.marketing or e.base == "cookie")) or device:
                     distrust(s, name, (), ids)
+
+
+def _back_again(s: Subject, e: Happening, listing: list[Activity], ids: Reasons) -> None:
+    """Command the systems that tell anew what was before an erasure: they have it still, or have it again.
+
+    What they may keep is left to them, and what a statute may ask for once more is known of the matter.
+    """
+    books = might_keep(s)
+    for name in dict.fromkeys(t for a in listing for t in a.systems if s.policy.systems[t].erasable):
+        there = [a for a in listing if name in a.systems]
+        told: dict[str, Reasons] = {}
+        for category in sorted(e.categories):
+            feeding = [a for a in there if category in a.categories]
+            probes = [Item(name, a.name, category, e.matter, e.at, e.at) for a in there if a in feeding or a.legal]
+            spared = s.items.left(name, category, None) or any(covers(s, k, p) for k in books for p in probes)
+            if feeding and not spared:
+                told[category] = s.cite(*ids, *target_ids(s, name))
+        if not told:
+            continue
+        distrust(s, name, told, ids)
+        asked = {c for x in s.commands.values() if (x.target, x.kind, x.state) == (name, "erase", "open") for c in x.why}
+        new = {category: reasons for category, reasons in told.items() if category not in asked}
+        if new:
+            issue(s, "erase", name, new, s.erasure)
+            s.note("warned", ids, about="resurrection", target=name, case=s.erasure)
 
 
 def _put_together(s: Subject, e: Happening) -> None:

@@ -15,6 +15,7 @@ import orjson
 
 from lineage.children import is_child
 from lineage.fold import keepings_of_case, next_due, pending_because
+from lineage.holding import Happening
 from lineage.rights import answer_day
 from lineage.store import AuditRow, Batch, CaseRow, CommandRow, Facts, Identifier, Key, Tombstone
 from lineage.subject import Command, Note, Subject
@@ -77,9 +78,10 @@ def _waiting(s: Subject, now: int) -> int | None:
     """Give until when the graph must remember the person for a target's answer; None if nobody has to answer any more.
 
     A command is waited for without end, a notice and a cookie on a device (which the person may never use again) for so
-    many days only.
+    many days only. As long it is remembered what came too late of an order that nobody has paid: its payment may be late too.
     """
-    until: int | None = None
+    ends = [e.at + ANSWER_SECONDS_MAX for e in s.late if isinstance(e, Happening)]
+    until = max((end for end in ends if end > now), default=None)
     for command in s.commands.values():
         if command.state in ("done", "refused"):
             continue

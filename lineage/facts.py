@@ -24,10 +24,6 @@ DEVICE_KINDS = frozenset({"cookie"})
 _PERSONS_MAX = 1 << 16
 
 
-LATE = "late_after"
-"""The driving field that marks an event from before an erasure that came after it: the second of the erasure."""
-
-
 class ShapeBody(NamedTuple):
     """What a shape says: the terms, the driving fields, the kinds of its two references."""
 

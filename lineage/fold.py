@@ -66,7 +66,15 @@ class Succession:
     reasons: tuple[str, ...]
 
 
-Entry = Event | Request | Decision | Receipt | Succession
+@dataclass(frozen=True, slots=True)
+class Revenant:
+    """The graph had forgotten the erased person, and something from before the erasure has come: `case` sees to it."""
+
+    at: int
+    case: str
+
+
+Entry = Event | Request | Decision | Receipt | Succession | Revenant
 
 
 def apply(s: Subject, entry: Entry) -> None:
@@ -88,6 +96,8 @@ def apply(s: Subject, entry: Entry) -> None:
             _receipt(s, entry)
         case Succession():
             _succeed(s, entry)
+        case Revenant():
+            request(s, Request(entry.case, entry.at, "erasure"))
     s.memo.clear()
     conditions_changed(s)
     settle(s)

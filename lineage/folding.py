@@ -12,7 +12,7 @@ from lineage.facts import Shapes
 from lineage.policy import Policy
 from lineage.store import Facts, GraphStore, Key
 from lineage.subject import Subject
-from lineage.timeline import entries
+from lineage.timeline import entries, shapes_in
 
 _SUBJECTS_MAX = 512
 
@@ -64,6 +64,6 @@ class Folds:
 
     def _told(self, facts: Facts) -> list[fold.Entry]:
         """Read the facts as a story; shapes that another worker has written are asked for."""
-        if self._store.shared and any(row.shape not in self._shapes.by_id for row in facts.observations):
+        if self._store.shared and not self._shapes.by_id.keys() >= shapes_in(facts):
             self._shapes.learn(self._store.shapes())
         return entries(facts, self._shapes.by_id, self._shapes.bodies)

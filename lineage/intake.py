@@ -137,7 +137,7 @@ class Intake:
         for tagged, plain, record in pending:
             rows = plain
             if stones and any(k in stones for k in rows.keys):
-                rows, erased = self._successors.route(tagged, rows, stones, batch, record.partition << 40 | record.offset)
+                rows, erased = self._successors.route(tagged, rows, stones, batch, record.partition << 40 | record.offset, now)
                 taken.touched |= erased
             if not rows.keys or not self.reactions.relevant(tagged):
                 taken.dropped += 1
@@ -162,9 +162,13 @@ class Intake:
         batch.links += links.values()
         if self._store.shared:
             touched = {o.key for o in batch.observations} | {key for link in batch.links for key in link[:2]}
+            touched |= {entry.key for entry in batch.entries}
             batch.known = touched - {i.key for i in batch.identifiers}
 
     def _mark(self, batch: Batch, tagged: Tagged, rows: Rows, taken: Taken) -> None:
+        if not rows.observations:
+            batch.due.update(dict.fromkeys(taken.touched & set(rows.keys), 0))
+            return
         shape = rows.observations[0].shape
         reaction = self.reactions.of(shape)
         taken.edges += reaction.edges

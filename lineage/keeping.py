@@ -80,6 +80,15 @@ def _keepings(s: Subject, blocks: str, today: dt.date) -> Iterator[Keeping]:
             yield Keeping(hold, _known(latest) if active else today, own, active)
 
 
+def might_keep(s: Subject) -> list[Keeping]:
+    """Give the statutory holds as they would be for a matter of which not enough is known to say whether they apply."""
+    holds = [h for h in s.policy.holds if h.statutory and "erasure" in h.blocks]
+    return [
+        Keeping(h, None, dict.fromkeys(h.recipient_closings)) for h in holds
+        if not h.needs_setting or s.policy.settings.get(h.needs_setting) is True
+    ]  # fmt: skip
+
+
 def _known(end: dt.date | None) -> dt.date | None:
     return None if end == FOREVER else end
 

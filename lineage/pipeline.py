@@ -29,11 +29,11 @@ from lineage.store import Entry as EntryRow
 from lineage.subject import Subject
 from lineage.successors import Successors
 from lineage.tagging import Tagged
-from lineage.timeline import write_entry
+from lineage.timeline import LATE, write_entry
 
 OUTCOMES = ("erased", "retained", "no_data", "unsupported", "refused", "failed")
 """What a target may answer to an erasure; whatever it answers, "complete" is not among it."""
-_BY_OUR_CLOCK = frozenset({"request", "decision", "receipt"})
+_BY_OUR_CLOCK = frozenset({"request", "decision", "receipt", LATE})
 _CONFLICTS_MAX = 20
 """So often something is worked out again because another worker was faster; then the feed waits a little."""
 T = TypeVar("T")

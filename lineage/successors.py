@@ -6,19 +6,21 @@ happens after it begins a new data subject, under a key of its own, so that the 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 
 import orjson
 
 import schemas
 from lineage.errors import NotFound
-from lineage.facts import LATE, Rows, Writer
-from lineage.fold import Succession
+from lineage.facts import Rows, Writer
+from lineage.fold import Revenant, Succession
 from lineage.identity import KeyRing
+from lineage.kinds import kinds_of
 from lineage.policy import Policy
 from lineage.store import AuditRow, Batch, GraphStore, Identifier, Key, Tombstone
 from lineage.tagging import Tagged
-from lineage.timeline import write_entry
+from lineage.timeline import LATE, late_of, write_entry, write_late
 
 DAY = 86_400
 
@@ -72,7 +74,7 @@ class Successors:
         return self._keys.successor(identifier.controller, kind, value, epoch + 1)[0]
 
     def route(
-        self, tagged: Tagged, rows: Rows, stones: Mapping[Key, Tombstone], batch: Batch, evidence: int,
+        self, tagged: Tagged, rows: Rows, stones: Mapping[Key, Tombstone], batch: Batch, evidence: int, now: int,
     ) -> tuple[Rows, set[Key]]:  # fmt: skip
         """Decide whose an event under an erased identifier is: the erased person's, or a new data subject's.
 
@@ -97,31 +99,51 @@ class Successors:
                 break
             rows, stones = moved, later
         erased = [k for k in rows.keys if k in stones and k in self._known]
-        if not erased:
-            # The graph has forgotten the person: the event from before is dropped, and the log says that one was.
-            ids = ("gdpr:17",)
-            batch.audit.append(
-                AuditRow(f"late-{tagged.controller}-{tagged.type}-{tagged.at // DAY}", tagged.at, tagged.controller, "logged",
-                         orjson.dumps({"about": f"dropped after erasure: {tagged.type}", "reasons": ids}).decode()),
-            )  # fmt: skip
-            return Rows((), (), (), ()), set()
-        return (self._late(rows, stone.at) if old else rows), {erased[0]}
+        if erased:
+            return (self._late(rows, erased[0], batch, now) if old else rows), {erased[0]}
+        if old and self._lies_somewhere(tagged):
+            return self._return(rows, stone.at, batch, now), {rows.keys[0]}
+        # The graph has forgotten the person: the event from before is dropped, and the log says that one was.
+        ids = ("gdpr:17",)
+        batch.audit.append(
+            AuditRow(f"late-{tagged.controller}-{tagged.type}-{tagged.at // DAY}", tagged.at, tagged.controller, "logged",
+                     orjson.dumps({"about": f"dropped after erasure: {tagged.type}", "reasons": ids}).decode()),
+        )  # fmt: skip
+        return Rows((), (), (), ()), set()
 
     def _has_matter(self, keys: list[Key], matters: set[Key]) -> bool:
         """Tell whether what the graph still has of an erased person is about one of these matters."""
-        return any(o.matter in matters for o in self._store.facts(keys).observations)
+        facts = self._store.facts(keys)
+        late = (late_of(line).matter for line in facts.entries if line.kind == LATE)
+        return any(o.matter in matters for o in facts.observations) or any(m in matters for m in late)
 
-    def _late(self, rows: Rows, erased_at: int) -> Rows:
-        """Mark an event from before an erasure that arrives after it; one that was there already is a mere repetition."""
+    def _late(self, rows: Rows, erased: Key, batch: Batch, now: int) -> Rows:
+        """Tell what happened before an erasure and comes after it; what was there already is a mere repetition."""
         known = {o[:5] for o in self._store.facts(rows.keys).observations}
-        if all(o[:5] in known for o in rows.observations):
-            return rows
-        observations = []
-        for row in rows.observations:
-            body, shape = self._writer.shapes.bodies[row.shape], self._writer.shapes.by_id[row.shape]
-            marked = body._replace(fields=(*body.fields, (LATE, erased_at)))
-            observations.append(row._replace(shape=self._writer.shapes.id_of(shape.controller, shape.type, marked)))
-        return rows._replace(observations=tuple(observations))
+        if not all(o[:5] in known for o in rows.observations):
+            batch.entries += [write_late(erased, row, now) for row in rows.observations]
+        return rows._replace(observations=())
+
+    def _return(self, rows: Rows, erased_at: int, batch: Batch, now: int) -> Rows:
+        """Remember a person whom the graph has forgotten for as long as what has come from before the erasure takes.
+
+        A system tells of data that it should not have any more: it is commanded again, and what a statute keeps is kept.
+        """
+        bearer = rows.keys[0]
+        case = hashlib.sha256(f"revenant\x1f{bearer}\x1f{erased_at}\x1f{now}".encode()).hexdigest()[:20]
+        batch.entries.append(write_entry(bearer, f"revenant-{bearer}", Revenant(erased_at, case)))
+        batch.entries += [write_late(bearer, row, now) for row in rows.observations]
+        batch.watched.update(dict.fromkeys(rows.keys, True))
+        return rows._replace(observations=())
+
+    def _lies_somewhere(self, tagged: Tagged) -> bool:
+        """Tell whether an event carries data of a person to a system that can be commanded."""
+        policy = self.policies[tagged.controller]
+        if not tagged.terms or all(kind == "cookie" for kind, _ in tagged.identifiers):
+            return False
+        bases = {k.base for k in kinds_of(policy, tagged.type)}
+        fed = (a for a in policy.activities.values() if not bases.isdisjoint(a.events))
+        return any(policy.systems[name].erasable for a in fed for name in a.systems)
 
     def _moved(self, tagged: Tagged, rows: Rows, evidence: int, hops: int, batch: Batch) -> Rows:
         """Give the rows of an event under the keys of those who follow the erased, so many erasures later."""

@@ -12,39 +12,58 @@ from typing import Any
 
 import orjson
 
-from lineage.facts import LATE, ShapeBody
-from lineage.fold import Decision, Entry, Event, Receipt, Succession
+from lineage.facts import ShapeBody
+from lineage.fold import Decision, Entry, Event, Receipt, Revenant, Succession
 from lineage.rights import Request
 from lineage.store import Entry as EntryRow
 from lineage.store import Facts, Observation, Shape
 
+LATE = "late"
+"""The kind of entry that an event is which comes after an erasure and is from before it: it is told, and no observation."""
 _LAST = 9
-_RANK = {Event: 0, Request: 1, Decision: 2, Receipt: 3, Succession: -1}
-KINDS: dict[str, type[Request | Decision | Receipt | Succession]] = {
-    "request": Request, "decision": Decision, "receipt": Receipt, "succession": Succession,
+_RANK = {Event: 0, Request: 1, Decision: 2, Receipt: 3, Succession: -1, Revenant: -1}
+Told = Request | Decision | Receipt | Succession | Revenant
+KINDS: dict[str, type[Told]] = {
+    "request": Request, "decision": Decision, "receipt": Receipt, "succession": Succession, "revenant": Revenant,
 }  # fmt: skip
 
 
-def event_of(row: Observation, shape: Shape, body: ShapeBody, *, device_only: bool) -> Event:
-    """Read an observation."""
+def event_of(row: Observation, shape: Shape, body: ShapeBody, *, device_only: bool, came: int | None = None) -> Event:
+    """Read an observation, or what came as late as `came`."""
     matter = f"{body.matter}:{row.matter}" if row.matter else ""
     about = f"{body.about}:{row.about}" if row.about else ""
-    late = next((int(str(v)) for k, v in body.fields if k == LATE), None)
-    at = row.at if late is None else max(row.at, late)
-    return Event(at, shape.type, body.terms, body.fields, matter, about, device_only, row.at if at != row.at else 0)
+    if came is None:
+        return Event(row.at, shape.type, body.terms, body.fields, matter, about, device_only)
+    return Event(max(came, row.at), shape.type, body.terms, body.fields, matter, about, device_only, row.at)
 
 
-def write_entry(key: int, id_: str, entry: Request | Decision | Receipt | Succession) -> EntryRow:
+def write_late(key: int, row: Observation, came: int) -> EntryRow:
+    """Make a row of an event from before an erasure that came after it; the same event again has the same id."""
+    name = "-".join(map(str, (row.key, row.shape, row.at, row.matter, row.about)))
+    return EntryRow(key, f"late-{name}", came, LATE, orjson.dumps(row[:5]).decode())
+
+
+def late_of(row: EntryRow) -> Observation:
+    """Read such a row."""
+    return Observation._make([*orjson.loads(row.body), 0])
+
+
+def write_entry(key: int, id_: str, entry: Told) -> EntryRow:
     """Make a row of an entry."""
     kind = next(k for k, cls in KINDS.items() if cls is type(entry))
     return EntryRow(key, id_, entry.at, kind, orjson.dumps(asdict(entry), option=orjson.OPT_SORT_KEYS).decode())
 
 
-def read_entry(row: EntryRow) -> Request | Decision | Receipt | Succession:
+def read_entry(row: EntryRow) -> Told:
     """Read a row."""
     raw = orjson.loads(row.body)
     made: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
     return KINDS[row.kind](**made)
+
+
+def shapes_in(facts: Facts) -> set[int]:
+    """Give the shapes that a story is told with."""
+    return {row.shape for row in facts.observations} | {late_of(line).shape for line in facts.entries if line.kind == LATE}
 
 
 def entries(facts: Facts, shapes: Mapping[int, Shape], bodies: Mapping[int, ShapeBody]) -> list[Entry]:
@@ -54,9 +73,13 @@ def entries(facts: Facts, shapes: Mapping[int, Shape], bodies: Mapping[int, Shap
     for row in facts.observations:
         body, shape = bodies[row.shape], shapes[row.shape]
         event = event_of(row, shape, body, device_only=row.key in devices)
-        rank = 0 if event.at == row.at else _LAST
-        found.append(((event.at, rank, event.occurred, shape.type, shape.body, f"{event.matter}{event.about}"), event))
+        found.append(((event.at, 0, 0, shape.type, shape.body, f"{event.matter}{event.about}"), event))
     for line in facts.entries:
+        if line.kind == LATE:
+            row = late_of(line)
+            body, shape = bodies[row.shape], shapes[row.shape]
+            event = event_of(row, shape, body, device_only=row.key in devices, came=line.at)
+            found.append(((event.at, _LAST, row.at, shape.type, shape.body, f"{event.matter}{event.about}"), event))
         if line.kind not in KINDS:
             continue
         entry = read_entry(line)

@@ -107,16 +107,102 @@ def test_a_second_receipt_changes_nothing_that_the_first_has_settled() -> None:
     assert shop.store.counts()["commands"] == counts
 
 
-def test_an_old_event_that_comes_after_the_graph_has_forgotten_brings_nothing_back() -> None:
-    shop = Shop()
-    old = newsletter(shop, "2024-03-05")
-    shop.take(old, now="2024-03-05")
+def forgotten(*values: bytes, shop: Shop) -> None:
+    """Let a person's events be taken, erase the person, and see that the graph has forgotten."""
+    shop.take(*values, now="2024-03-06")
     shop.request("erasure", "2024-04-01")
     shop.acknowledge_all("2024-04-02")
+    assert shop.store.counts()["identifiers"] == 0
+    assert not shop.commands("2030-01-01")
+
+
+def test_an_old_event_that_comes_after_the_graph_has_forgotten_commands_its_system_again_and_is_forgotten() -> None:
+    shop = Shop()
+    old = newsletter(shop, "2024-03-05")
+    forgotten(old, shop=shop)
     before = shop.store.digest()
-    shop.take(old, now="2024-05-01")
-    assert shop.store.digest() == before
+    for month in ("05", "06"):
+        shop.take(old, now=f"2024-{month}-01")
+        assert not shop.items(f"2024-{month}-01"), "nothing is held again"
+        [row] = shop.commands(f"2024-{month}-01")
+        assert (row.target, row.kind, row.state) == ("newsletter_system", "erase", "pending")
+        assert shop.pipeline.keys.open(next(i for i in shop.store.facts((row.key,)).identifiers if i.kind == "email").sealed)
+        assert shop.store.case(row.case).state == "open"
+        told = [json.loads(r.body) for r in shop.store.audit(0, 10_000) if r.kind == "warned"]
+        assert ("resurrection", "newsletter_system", row.case) in [(b["about"], b.get("target"), b.get("case")) for b in told]
+        shop.acknowledge_all(f"2024-{month}-02")
+        assert shop.store.case(row.case).state == "closed"
+        assert shop.store.certificate(row.case) is not None
+        assert shop.store.digest() == before
+        counts = shop.store.counts()
+        assert counts["identifiers"] == counts["entries"] == counts["watched"] == 0
+    assert verify_chain(shop.store.audit(0, 10_000)) is None
+    assert verify_chain(shop.store.certificates(0, 10_000)) is None
+
+
+def test_an_old_report_of_a_device_alone_is_dropped_and_logged_when_the_graph_has_forgotten() -> None:
+    shop = Shop()
+    click = shop.event("newsletter.clicked", "2024-03-05T12:00", issue="1", cookie="c-1", data={"email": "buyer@example.org"})
+    forgotten(newsletter(shop, "2024-03-05"), click, shop=shop)
+    view = shop.event("cookie.page_viewed", "2024-03-05T13:00", None, cookie="c-1", data={"click_history": "a dress"})
+    taken = shop.take(view, now="2024-05-01")
+    assert taken.dropped == 1
+    assert shop.store.counts()["identifiers"] == 0
     assert any(json.loads(r.body)["about"].startswith("dropped after erasure") for r in shop.store.audit(0, 10_000))
+
+
+@pytest.mark.parametrize("paid_on", ["2024-05-01", "2024-05-20"])
+def test_what_the_books_need_of_an_order_that_comes_too_late_is_kept_though_the_graph_had_forgotten(paid_on: str) -> None:
+    shop = Shop()
+    forgotten(newsletter(shop, "2024-03-05"), shop=shop)
+    paid = shop.event("order.paid", "2024-03-04T01:00", order="1001", data={"name": "Ann", "payment_information": "card"})
+    told: set[tuple[str, str]] = set()
+    for late, day in ((order(shop, "2024-03-04"), "2024-05-01"), (paid, paid_on)):
+        shop.take(late, now=day)
+        shop.deliver_without_answer(f"{day}T05:00")
+        told |= {(r.target, c) for r in shop.acknowledge_all(f"{day}T10:00") for c in json.loads(r.body)["reasons"]}
+    kept = {(t, c) for t, _, c in shop.items(paid_on) if t == "order_system"}
+    assert kept == {("order_system", "name"), ("order_system", "address"), ("order_system", "purchase")}
+    assert ("order_system", "email") in told
+    assert not told & kept
+    shop.pipeline.tick(at("2030-01-01"))
+    shop.acknowledge_all("2030-01-01T01:00")
+    assert shop.store.counts()["identifiers"] == 0
+
+
+def test_an_order_that_comes_too_late_and_was_never_paid_is_forgotten_after_a_month() -> None:
+    shop = Shop()
+    forgotten(newsletter(shop, "2024-03-05"), shop=shop)
+    shop.take(order(shop, "2024-03-04"), now="2024-05-01")
+    assert shop.acknowledge_all("2024-05-01T10:00")
+    assert {c.state for c in shop.store.cases()} == {"closed"}
+    shop.pipeline.tick(at("2024-05-30"))
+    assert shop.store.counts()["identifiers"] == 2
+    shop.pipeline.tick(at("2024-06-01"))
+    assert shop.store.counts()["identifiers"] == 0
+
+
+def test_a_late_event_of_a_person_who_is_still_known_commands_a_system_again_that_had_confirmed() -> None:
+    shop = Shop()
+    paid = shop.event("order.paid", "2024-03-04T01:00", order="1001", data={"name": "Ann", "payment_information": "card"})
+    news = newsletter(shop, "2024-03-05")
+    shop.take(order(shop, "2024-03-04"), paid, shop.event("order.delivered", "2024-03-05", order="1001"), news, now="2024-03-05")
+    case = shop.request("erasure", "2024-09-02")
+    late = shop.event("newsletter.subscribed", "2024-05-01", channel="sms", express=True, data={"email": "buyer@example.org"})
+    shop.take(late, now="2024-09-02T02:00")
+    asked = [r for r in shop.commands("2024-09-02T03:00") if (r.target, r.kind) == ("newsletter_system", "erase")]
+    assert len(asked) == 1, "one that has not answered yet is not asked twice"
+    shop.acknowledge_all("2024-09-03")
+    assert shop.store.case(case).state == "closed"
+    shop.take(news, late, now="2024-09-04")
+    assert not shop.commands("2024-09-04"), "the same events again say nothing new"
+    later = shop.event("newsletter.subscribed", "2024-05-02", channel="sms", express=True, data={"email": "buyer@example.org"})
+    shop.take(later, now="2024-09-05")
+    assert {(r.target, r.kind) for r in shop.commands("2024-09-05")} == {("newsletter_system", "erase")}
+    assert shop.store.case(case).state == "open"
+    shop.deliver_without_answer("2024-09-05")
+    shop.acknowledge_all("2024-09-06")
+    assert shop.store.case(case).state == "closed"
 
 
 def test_a_new_act_of_an_erased_person_starts_a_new_data_subject() -> None:

@@ -92,4 +92,5 @@ def test_an_event_from_before_an_erasure_leaves_no_dead_letter() -> None:
     shop.take(shop.event("newsletter.subscribed", "2024-03-01", channel="sms", express=True, data={"email": "buyer@example.org"}),
               now="2024-03-05")  # fmt: skip
     assert shop.store.dead_letters() == []
+    assert shop.acknowledge_all("2024-03-06")
     assert shop.store.counts()["identifiers"] == 0
