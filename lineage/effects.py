@@ -67,7 +67,8 @@ def effects(s: Subject, facts: Facts, now: int, successor: Callable[[Identifier]
     at = s.policy.zone.midnight(due) if due is not None else None
     if at is None and waits is not None and waits < _NO_END and forgets:
         at = waits
-    watched = s.erased_at is not None or any(not c.done for c in s.cases.values()) or bool(s.restrictions) or is_child(s)
+    # Once something has ended, any event may bring what has to end at once: it is not left to wait for a day.
+    watched = bool(s.cases or s.changes or s.do_not_use or s.objected or s.restrictions) or is_child(s)
     for identifier in facts.identifiers:
         batch.due_exact[identifier.key] = at if identifier.key == key else None
         batch.watched[identifier.key] = watched

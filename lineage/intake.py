@@ -157,6 +157,8 @@ class Intake:
                 if link.at < links.get(name, _LATER).at and link.at < written.get(name, _NEVER):
                     links[name] = link
             self._mark(batch, tagged, rows, taken)
+            if rows.links and any(link.kind == "device" and link[:4] in links for link in rows.links):
+                batch.due[rows.keys[0]] = 0  # What the device did before is the person's now, and may have to go already.
             if tagged.found:
                 batch.audit.append(_drift(tagged, now, self._policies[tagged.controller]))
         batch.links += links.values()

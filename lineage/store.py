@@ -166,7 +166,7 @@ class Batch:
     due_exact: dict[Key, int | None] = field(default_factory=dict)
     """The same, but replacing what is stored; None: never by itself."""
     watched: dict[Key, bool] = field(default_factory=dict)
-    """Identifiers whose every event must be looked at at once (an open case, a suppression, a restriction)."""
+    """Identifiers whose every event must be looked at at once: something has been asked for, has ended, or is not to be used."""
     cases: list[CaseRow] = field(default_factory=list)
     """Inserted or replaced."""
     commands: list[CommandRow] = field(default_factory=list)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lives import CONTROLLERS, encode, lives
 from shop import Shop, at
 
+from lineage import policy_file
 from lineage.clocks import retention_end
 from lineage.keeping import keeping_of, keepings
 from lineage.subject import Subject, Use
 
+SETTINGS = yaml.safe_load((policy_file.POLICIES / "settings.example.yaml").read_text())
 RIGHT = "2025-08-01T12:00"
 AFTER = "2025-08-02T12:00"
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -108,6 +111,29 @@ def test_to_tick_twice_is_to_tick_once(controller: str, told: list) -> None:
     before = (shop.store.digest(), shop.store.counts())
     assert shop.pipeline.tick(at("2026-01-01")) == 0
     assert (shop.store.digest(), shop.store.counts()) == before
+
+
+@pytest.mark.parametrize("controller", CONTROLLERS)
+@given(told=lives(persons=1, most=10), data=st.data())
+@QUICK
+def test_what_the_state_asks_for_is_in_the_outbox_on_the_same_day(controller: str, told: list, data: st.DataObject) -> None:
+    """Events come as they happen, or some weeks later; nothing may wait for somebody to look at the person."""
+    shop = Shop(controller, settings=SETTINGS)
+    policy = shop.pipeline.policies[controller]
+    delays = data.draw(st.lists(st.sampled_from([0, 0, 0, 20, 100]), min_size=len(told), max_size=len(told)))
+    came = sorted(
+        (dt.datetime.fromisoformat(life[1]) + dt.timedelta(days=days), n)
+        for n, (life, days) in enumerate(zip(told, delays, strict=True))
+    )
+    for moment, n in came:
+        shop.pipeline.tick(at(f"{moment.date()}T00:00"))
+        shop.take(encode(shop, policy, told[n]), now=moment.isoformat())
+        shop.pipeline.tick(at(moment.isoformat()))
+        s = state(shop, 0, moment.isoformat())
+        key = shop.pipeline.current(controller, "email", "p0@example.org")
+        written = {(c.case, c.target, c.kind, c.issued) for c in shop.store.facts((key,)).commands}
+        assert {(c.case, c.target, c.kind, c.issued) for c in s.commands.values()} <= written
+        shop.acknowledge_all(moment.isoformat())
 
 
 @pytest.mark.parametrize("controller", CONTROLLERS)
