@@ -42,8 +42,11 @@ def dump(value: object) -> str:
 
 
 def effects(s: Subject, facts: Facts, now: int, successor: Callable[[Identifier], Key],
-            shared: frozenset[Key] = frozenset(), *, forgets: bool = True) -> Effects:  # fmt: skip
-    """Compare a folded state with what the store has of it; `shared` are devices that another person uses too."""
+            shared: frozenset[Key] = frozenset(), *, forgets: bool = True, ran_out: bool = False) -> Effects:  # fmt: skip
+    """Compare a folded state with what the store has of it.
+
+    `shared` are devices that another person uses too; `ran_out` says that a clock of retention may have run out already.
+    """
     batch = Batch()
     key, controller = facts.keys[0], s.policy.id
     _commands(s, facts, batch, key, now)
@@ -68,7 +71,7 @@ def effects(s: Subject, facts: Facts, now: int, successor: Callable[[Identifier]
     if at is None and waits is not None and waits < _NO_END and forgets:
         at = waits
     # Once something has ended, any event may bring what has to end at once: it is not left to wait for a day.
-    watched = bool(s.cases or s.changes or s.do_not_use or s.objected or s.restrictions) or is_child(s)
+    watched = bool(ran_out or s.cases or s.changes or s.do_not_use or s.objected or s.restrictions) or is_child(s)
     for identifier in facts.identifiers:
         batch.due_exact[identifier.key] = at if identifier.key == key else None
         batch.watched[identifier.key] = watched

@@ -6,7 +6,7 @@ that cannot run out before a certain time. Both follow from the policy alone, so
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from lineage.calendar import Duration
@@ -14,6 +14,7 @@ from lineage.facts import Shapes
 from lineage.kinds import kinds_of
 from lineage.landing import landings
 from lineage.policy import Clock, Policy
+from lineage.store import Observation
 from lineage.tagging import Tagged
 
 _AT_ONCE = ("newsletter.unsubscribed", "consent.withdrawn", "cookie.declined", "person.", "breach.", "claim.", "preservation.",
@@ -57,6 +58,10 @@ class Reactions:
         if found is None:
             found = self._found[shape] = self._work_out(shape)
         return found
+
+    def ran_out(self, observations: Iterable[Observation], now: int) -> bool:
+        """Tell whether a clock that one of these events has started may have run out by now."""
+        return any((after := self.of(o.shape).after) is not None and o.at + after <= now for o in observations)
 
     def _work_out(self, id_: int) -> Reaction:
         shape = self._shapes.by_id[id_]
