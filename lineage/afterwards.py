@@ -91,7 +91,11 @@ def after_erasure(s: Subject, e: Happening, waiting: frozenset[str], *, new_matt
         return
     if new_matter and happened_before:
         _put_together(s, e)
-    let_in = _keep_needed(s, e, listing, waiting, law_only=happened_before)
+    # What belongs to a matter that a statute keeps belongs to its record, whatever kind of event tells it.
+    records = [
+        a for a in s.policy.activities.values() if a.legal and e.matter and a not in listing and s.items.group(a.name, e.matter)
+    ]
+    let_in = _keep_needed(s, e, [*listing, *records], waiting, law_only=happened_before)
     if happened_before and e.matter:
         _late_again(s, e, let_in=let_in)
     arising = {c.id for c in s.policy.categories.values() if e.type in c.arises_from}
@@ -178,8 +182,8 @@ def _keep_needed(s: Subject, e: Happening, listing: list[Activity], waiting: fro
             # A statute that names categories keeps them, whatever they came for: they are the books' now.
             categories |= {c for k in active if k.hold.statutory and k.hold.activities is None
                            for c in e.categories & set(k.hold.categories or ())}  # fmt: skip
-        base = next(k.base for k in e.kinds if k.base in activity.events)
-        systems = activity.feeds.get(base, activity.systems) if activity.feeds else activity.systems
+        base = next((k.base for k in e.kinds if k.base in activity.events), None)
+        systems = activity.feeds.get(base or "", activity.systems) if activity.feeds else activity.systems
         held = {i.category for i in s.items.group(activity.name, e.matter).values() if i.live} | categories
         targets = [(t, c) for t in systems for c in sorted(categories)]
         for name in activity.recipients:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 
-from lineage.closings import parameter_end, settled_on
+from lineage.closings import never_booked, parameter_end, settled_on
 from lineage.keeping import place_of
 from lineage.policy import Activity, Clock, Ids, Retention
 from lineage.reading import ACCOUNT_ENDED, OPENING, matter_kind
@@ -67,7 +67,8 @@ def rule_end(s: Subject, rule: Retention, item: Item) -> tuple[bool, dt.date | N
     """Give whether a rule has a say for the item, and the last day that it gives (None: none yet)."""
     matter = s.matters.get(item.matter)
     if rule.parameter is not None:
-        return True, parameter_end(s, rule.parameter, matter) if matter else None
+        unbooked = never_booked(s, rule.parameter, matter) if matter else None
+        return True, unbooked or (parameter_end(s, rule.parameter, matter) if matter else None)
     if rule.collected:
         assert rule.clock is not None
         return True, rule.clock.durations[0].after(s.policy.zone.day(item.last))

@@ -79,6 +79,16 @@ def parameter_end(s: Subject, name: str, matter: Matter) -> dt.date | None:
     return parameter.duration.after(zone.day(max(anchors))) if anchors else None
 
 
+def never_booked(s: Subject, parameter: str, matter: Matter) -> dt.date | None:
+    """Give the day on which an order was cancelled that is none for the books, where the parameter is that of the books."""
+    holds = [h for h in s.policy.holds if h.transaction is not None and h.parameter == parameter]
+    if not holds or matter.kind != "order" or not matter.happened("order.cancelled") or matter.lines_left(shipped=False):
+        return None
+    if any(is_transaction(matter, shipped_counts=h.transaction == "any") for h in holds):
+        return None
+    return s.policy.zone.day(max(matter.times(("order.cancelled",))))
+
+
 def settled_on(s: Subject, matter: Matter) -> dt.date | None:
     """Give the day on which an order was paid and delivered, None before that."""
     return _closing_day(s, matter, _SETTLED, matter.events[0][0])

@@ -39,7 +39,8 @@ def take(s: Subject, event: Event) -> None:
         return
     if e.kindless:
         ids = [g.id for g in s.policy.guards if g.on == "unknown_kind" and g.kind in (None, e.type.partition(".")[0])]
-        verdict(s, e, "quarantined", s.cite(*ids, *(() if ids else ("gdpr:5",))), "", sorted(e.categories) or ("",))
+        strange = () if ids else (*(g.id for g in s.policy.guards if g.on == "undeclared"), "gdpr:5")
+        verdict(s, e, "quarantined", s.cite(*ids, *strange), "", sorted(e.categories) or ("",))
         s.note("warned", s.cite(*ids), about=f"unknown kind of event: {e.type}")
         return
     new_matter = bool(e.matter) and e.matter not in s.matters

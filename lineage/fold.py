@@ -217,7 +217,7 @@ def _released(s: Subject) -> None:
         if case.right == "rectification" and case.waits and not case.declined:
             if any(r.case == case.id for r in s.restrictions):
                 continue
-            if not case.body.get("identity"):
+            if not case.body.get("unproven"):
                 correct(s, case)
 
 

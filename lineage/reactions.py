@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import schemas
 from lineage.calendar import Duration
 from lineage.facts import Shapes
-from lineage.kinds import kinds_of
+from lineage.kinds import EVERY_POLICY, kinds_of
 from lineage.landing import landings
 from lineage.policy import Clock, Policy
 from lineage.store import Observation
@@ -46,11 +47,14 @@ class Reactions:
             return True
         if not tagged.identifiers:
             return False
-        if not tagged.type.startswith("cookie.") or tagged.type == "cookie.third_party_set":
-            return True
         policy = self._policies[tagged.controller]
         kinds = kinds_of(policy, tagged.type)
-        return not kinds or any(r.accepted for r in policy.links)
+        if not kinds and schemas.registry().types[tagged.type].kinds and not tagged.type.startswith(EVERY_POLICY):
+            base = tagged.type.partition(".")[0]
+            return any(g.on == "unknown_kind" and g.kind in (None, base) for g in policy.guards)
+        if not tagged.type.startswith("cookie.") or tagged.type == "cookie.third_party_set":
+            return True
+        return any(r.accepted for r in policy.links)
 
     def of(self, shape: int) -> Reaction:
         """Give the reaction to an event of this shape."""
@@ -115,6 +119,7 @@ def _anchors(policy: Policy) -> dict[str, int]:
             years = parameter.years if parameter.years is not None else 0
             for type_ in ("order.placed", "order.paid", "order.shipped", "relationship.ended"):
                 lower(type_, years * 365 * _DAY)
+            lower("order.cancelled", 0)
         if rule.warn_opened:
             for type_ in (*rule.warn_opened, *(rule.clock.anchors if rule.clock else ())):
                 lower(type_, 0)

@@ -131,7 +131,7 @@ class Reading:
                 elsewhere.update(_anchors(clock))
             parameter = policy.parameters.get(rule.parameter) if rule.parameter else None
             if parameter is not None:
-                types.add(parameter.anchor or DELIVERED)
+                types.update((parameter.anchor or DELIVERED, "order.paid", "order.shipped", "order.cancelled"))
                 anywhere.update([parameter.anchor] if parameter.anchor else [])
         for rule in policy.retention.values():
             if name in (rule.activities or ()):

@@ -252,11 +252,10 @@ class Rehearsal:
     def _receipt(self, step: Step) -> None:
         about = str(step.fields.get("about", ""))
         case = self.played.cases.get(about)
-        for delivery in list(self.played.deliveries):
-            row = self.store.command(delivery.base)
-            if delivery.target == step.fields["from"] and row is not None and case in (None, row.case):
-                self.pipeline.receipt(row.id, step.what, self.clock)
-                break
+        told = {d.base: self.store.command(d.base) for d in self.played.deliveries if d.target == step.fields["from"]}
+        asked = [row for row in told.values() if row is not None and case in (None, row.case)]
+        for row in [row for row in asked if row.state == "pending"] or asked[:1]:
+            self.pipeline.receipt(row.id, step.what, self.clock)
 
     def _load(self, step: Step) -> None:
         policy = self.policies[step.controller]

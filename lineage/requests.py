@@ -34,6 +34,7 @@ def request(s: Subject, r: Request) -> Case:
     if not r.proven:
         checks = [str(c["id"]) for c in s.policy.channels if c["kind"] in ("identity_check", "email_match")]
         case.waits = s.cite(*(checks or ["gdpr:12"]), *channel)
+        case.body["unproven"] = True
         s.note("informed", case.waits, about="identity", case=r.id)
         return case
     carry_out(s, case)
@@ -56,6 +57,7 @@ def decide(s: Subject, at: int, question: str, case_id: str) -> None:
     cover = next((r for r in s.restrictions if r.case == case_id), None)
     if question == "identity_proven":
         case.waits = ()
+        case.body["unproven"] = False
         carry_out(s, case)
         return
     ids = s.cite(*case.reasons, *case.waits, *(cover.reasons if cover else ()))
@@ -76,6 +78,8 @@ def decide(s: Subject, at: int, question: str, case_id: str) -> None:
         end(s, covered, {i.key: why(s, i, *ids) for i in covered}, case_id)
     elif question == "inaccurate":
         correct(s, case)
+        mended = {(c.target, c.category) for c in s.changes if c.kind == "corrected" and c.at == s.now}
+        tell(s, "resume", [i for i in covered if i.live and (i.target, i.category) not in mended], ids, case_id)
     else:
         if question == "accurate":
             case.declined = ids
