@@ -78,6 +78,9 @@ def rule_end(s: Subject, rule: Retention, item: Item) -> tuple[bool, dt.date | N
         clock = s.policy.clocks.get((rule.id, item.activity)) if rule.needs_setting else rule.clock
     if clock is None:
         return True, None
+    if rule.guest_as is not None and s.has_account:
+        expired = _accounts_expired(s, rule.guest_as)
+        return True, clock.durations[0].after(expired) if expired and clock.durations else expired
     if clock.anchors == (ACCOUNT_ENDED,) and not _under_account(s, matter):
         return False, None
     end = clock_end(s, clock, matter)
@@ -87,6 +90,14 @@ def rule_end(s: Subject, rule: Retention, item: Item) -> tuple[bool, dt.date | N
         if None not in kinds and own not in kinds:
             return False, None
     return True, end
+
+
+def _accounts_expired(s: Subject, activity: str) -> dt.date | None:
+    """Give the day on which the last account counts as ended, since by then an activity's clock has taken its data."""
+    clock = next((c for (_, a), c in s.policy.clocks.items() if a == activity), None)
+    accounts = [m for m in s.matters.values() if m.kind == "account"]
+    ends = [clock_end(s, clock, m) for m in accounts] if clock is not None else [None]
+    return None if None in ends or not ends else max(e for e in ends if e is not None) + dt.timedelta(days=1)
 
 
 def _ruling(s: Subject, rule: Retention, item: Item) -> Retention:

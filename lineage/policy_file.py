@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -259,6 +260,20 @@ def read(path: Path) -> Mapping[str, Any]:
         mark = getattr(error, "problem_mark", None)
         msg = f"{path}:{mark.line + 1 if mark else 1}: {getattr(error, 'problem', None) or 'no valid YAML'}"
         raise PolicyError(msg) from None
+    except ValueError:  # What looks like a date to YAML and is none.
+        msg = f"{path}:{_no_day(path.read_text('utf-8'))}"
+        raise PolicyError(msg) from None
+
+
+def _no_day(text: str) -> str:
+    """Say where a date stands that the calendar does not have."""
+    for n, line in enumerate(text.splitlines(), 1):
+        for found in re.finditer(r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b", line):
+            try:
+                dt.date(*map(int, found.groups()))
+            except ValueError:
+                return f"{n}: there is no day {found[0]}"
+    return "1: a value is not of the kind that it looks like"
 
 
 def statutory(root: Path) -> list[Mapping[str, Any]]:

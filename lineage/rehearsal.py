@@ -19,6 +19,7 @@ import orjson
 import schemas
 from lineage import policy_file
 from lineage.deployment import Deployment, deployment
+from lineage.errors import BadCall
 from lineage.guards import Answer, Question
 from lineage.identity import KeyRing
 from lineage.intake import Received
@@ -239,7 +240,11 @@ class Rehearsal:
         return "customer_number", self.identifiers(person)["customer_number"]
 
     def _decide(self, step: Step) -> None:
-        self.pipeline.decide(self.played.cases[str(step.fields["about"])], step.what, self.clock)
+        about = str(step.fields.get("about"))
+        if about not in self.played.cases:
+            msg = f"there is no request {about!r} before step {step.number} to decide about"
+            raise BadCall(msg)
+        self.pipeline.decide(self.played.cases[about], step.what, self.clock)
 
     def _ask(self, step: Step) -> None:
         f = {k: v for k, v in step.fields.items() if k != "via"}

@@ -55,6 +55,10 @@ def _scenario(raw: Mapping[str, Any], root: Path) -> Iterator[Problem]:
             yield ("settings", name), f"{name!r} is not among the scenario's controllers"
         else:
             yield from ((("settings", name), text) for text in settings_problems(contents[name], settings))
+    targets = {t for p in policies.values() for t in (*p.systems, *p.recipients)}
+    for name in raw.get("downstream") or ():
+        if name not in targets:
+            yield ("downstream", name), f"{name!r} is neither a system nor a recipient"
     names = [str(s["as"]) for s in raw.get("steps") or () if s.get("as")]
     for n, step in enumerate(raw.get("steps") or ()):
         yield from ((("steps", n, *where), message) for where, message in _step(step, policies, names))
@@ -76,8 +80,14 @@ def _step(step: Mapping[str, Any], policies: Mapping[str, Policy], names: list[s
         yield ("as",), f"two steps are named {step['as']!r}"
     if kinds[0] == "event":
         yield from _event(step)
-    elif step.get("about") and str(step["about"]) not in names:
+        return
+    policy = policies.get(step.get("controller", next(iter(policies))))
+    if step.get("about") and str(step["about"]) not in names:
         yield ("about",), f"no step is named {step['about']!r}"
+    if step.get("ask") == "message" and policy is not None and step.get("activity") not in policy.activities:
+        yield ("activity",), f"{step.get('activity')!r} is no activity of the policy"
+    if step.get("receipt") and policy is not None and step.get("from") not in {*policy.systems, *policy.recipients}:
+        yield ("from",), f"{step.get('from')!r} is neither a system nor a recipient"
 
 
 def _event(step: Mapping[str, Any]) -> Iterator[Problem]:

@@ -328,8 +328,11 @@ class Subject:
         return bool(found)
 
     def _account(self) -> bool:
+        named = [m for m in self.matters.values() if m.kind == "account" and m.happened("account.created")]
         made, ended = self.times.get("account.created"), self.times.get("account.terminated")
-        return bool(made) and (not ended or max(made or ()) > max(ended))
+        if not ended or not named:
+            return bool(made) and (not ended or max(made or ()) > max(ended))
+        return any(max(m.times(("account.created",))) > max(m.times(("account.terminated",)), default=0) for m in named)
 
     def state(self, name: str) -> bool:
         """Tell whether a condition of the policy holds of the person now."""

@@ -81,3 +81,36 @@ def test_what_cannot_be_read_ends_with_one_line(words: list[str], tmp_path: Path
     (tmp_path / "broken.yaml").write_text("a: [")
     result = run(*words)
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+
+
+def test_a_day_that_the_calendar_does_not_have_is_an_error_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "leap.yaml"
+    file.write_text("scenarios:\n- id: T-1\n  steps:\n  - {at: 2024-02-29}\n  - {at: 2023-02-29}\n")
+    for command in ("check", "test"):
+        result = run(command, file)
+        assert result.exit_code == 2
+        assert result.stderr == f"lineage: {file}:5: there is no day 2023-02-29\n"
+
+
+def test_names_in_a_scenario_that_the_policy_does_not_have_are_found(tmp_path: Path) -> None:
+    file = tmp_path / "names.yaml"
+    file.write_text("""scenarios:
+- id: T-1
+  controllers: [littlesteps]
+  downstream: {nowhere: {answers: never}}
+  steps:
+  - {at: 2024-02-21, request: erasure, via: email, as: r1}
+  - {at: 2024-02-21, ask: message, activity: nothing, channel: email}
+  - {at: 2024-02-22, receipt: erased, from: nobody, about: r1}
+  - {at: 2024-02-22, receipt: erased, from: mailchimp, about: r2}
+  expect:
+  - {at: 2024-03-01, step: r1, outcome: closed, because: [L-ACT-1]}
+""")
+    found = [row.partition(".yaml:")[2] or row for row in run("check", file).stdout.splitlines()]
+    assert found == [
+        "4: error: 'nowhere' is neither a system nor a recipient (T-1)",
+        "7: error: 'nothing' is no activity of the policy (T-1)",
+        "8: error: 'nobody' is neither a system nor a recipient (T-1)",
+        "9: error: no step is named 'r2' (T-1)",
+        "4 errors, 0 warnings",
+    ]
