@@ -32,8 +32,9 @@ def access(s: Subject, case: Case) -> None:
     for item in given:
         if item.target not in recipients:
             case.unnamed[item.target] = s.cite(*(g.id for g in s.policy.guards if g.on == "aml_report"))
-    for source in sorted(s.sources):
-        s.note("informed", s.cite(*case.reasons, *target_ids(s, source)), about="source", target=source, case=case.id)
+    for about, parties in (("source", s.sources), ("outside our control", s.uncontrolled)):
+        for party in sorted(parties):
+            s.note("informed", s.cite(*case.reasons, *target_ids(s, party)), about=about, target=party, case=case.id)
     along = s.policy.cited_with_of("access:recipients")
     for target in recipients:
         s.note("informed", s.cite(*target_ids(s, target), *along), about="recipient", target=target, case=case.id)

@@ -82,7 +82,7 @@ def correct(s: Subject, case: Case) -> None:
         activity = s.policy.activities.get(item.activity)
         if item.category not in (*case.correct, *case.remove) or f"{item.key}" in case.acts:
             continue
-        if activity is not None and activity.legal:
+        if activity is not None and activity.legal and any(s.policy.retention[r].parameter for r in activity.retention):
             booked += (activity.id, *activity.retention)
             continue
         kept = keeping_of(s, item, active, s.today)
