@@ -94,7 +94,10 @@ def rule_end(s: Subject, rule: Retention, item: Item) -> tuple[bool, dt.date | N
 
 def _accounts_expired(s: Subject, activity: str) -> dt.date | None:
     """Give the day on which the last account counts as ended, since by then an activity's clock has taken its data."""
+    own = s.policy.activities.get(activity)
     clock = next((c for (_, a), c in s.policy.clocks.items() if a == activity), None)
+    if own is None or "account" not in own.events:
+        return None
     accounts = [m for m in s.matters.values() if m.kind == "account"]
     ends = [clock_end(s, clock, m) for m in accounts] if clock is not None else [None]
     return None if None in ends or not ends else max(e for e in ends if e is not None) + dt.timedelta(days=1)

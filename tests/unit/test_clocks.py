@@ -690,6 +690,44 @@ def test_without_an_account_a_guests_data_may_go_with_what_another_activity_says
     assert last(member.event("account.terminated", "2024-05-01", "account:1")) == day("2024-05-01")
 
 
+def test_an_account_whose_data_have_expired_counts_as_ended() -> None:
+    buying = activity("buying", events=["order", "account"], categories=["name"], retention=["K-9"])
+    settings = {"K-9": {"buying": {"anchor": ["account.created", "account.logged_in"], "duration": "P1Y"}}}
+    rows = [
+        rule(anchor=["account.terminated"], duration="P0D", guest_as="buying"),
+        {"id": "K-9", "activities": "all", "needs_setting": True},
+    ]
+    p = Person(policy(settings, retention=rows, activities=[activity("selling", retention=["K-1"]), buying]))
+    bought(p.event("account.created", "2024-01-01", "account:1"))
+    assert last(p) == day("2025-01-02")
+    p.event("account.logged_in", "2024-04-01", "account:1")
+    assert last(p) == day("2025-04-02"), "whoever logs in has data there for longer"
+    p.event("account.created", "2024-05-01", "account:2")
+    assert last(p) == day("2025-05-02"), "the last of the accounts counts"
+    p.event("account.terminated", "2024-06-01", "account:2")
+    assert p.s.has_account
+    p.event("account.terminated", "2024-06-02", "account:1")
+    assert not p.s.has_account
+    assert last(p) == day("2024-06-02")
+
+
+def test_an_order_that_was_cancelled_and_never_paid_or_shipped_is_none_for_the_books() -> None:
+    rows = [{"id": "K-1", "activities": ["selling"], "parameter": "bookkeeping"}]
+    books = {"id": "H-1", "kind": "legal_obligation", "blocks": ["erasure"], "while": {"transaction": True},
+             "last": {"parameter": "bookkeeping"}, "scope": {"activities": ["selling"]}}  # fmt: skip
+    for events, end in (
+        ((), "2029-12-31"),
+        ((("order.cancelled", "2024-03-04"),), "2024-03-04"),
+        ((("order.paid", "2024-03-03"), ("order.cancelled", "2024-03-04")), "2029-12-31"),
+        ((("order.shipped", "2024-03-03"), ("order.cancelled", "2024-03-04")), "2029-12-31"),
+    ):
+        p = Person(policy(retention=rows, holds=[books], activities=[activity("selling", retention=["K-1"])]))
+        p.event("order.placed", "2024-03-02", "order:1")
+        for type_, when in events:
+            p.event(type_, when, "order:1")
+        assert last(p) == day(end), events
+
+
 def test_an_event_may_put_another_clock_in_the_place_of_the_first() -> None:
     p = bought(shopper(rule()))
     clock = Clock(
