@@ -165,12 +165,18 @@ def rule_end(x: Person, key: tuple[str, str, str, str], rule: dict[str, Any]) ->
     """The last day by one rule; None while it has none."""
     if rule.get("parameter") == "bookkeeping":
         began = in_matter(x, key[3])
+        kinds = [h["while"]["transaction"] for h in x.policy["holds"] if h["while"].get("transaction")]
+        gone = lines_left(began, ())[1] if began and kinds and began[0].sort == "order" else NEVER
+        if gone != NEVER and not any(transaction(began, kind) for kind in kinds):
+            return gone  # cancelled before it was paid, invoiced or shipped: nothing to book
         return dt.date(began[0].day.year + STATUTES["bookkeeping"], 12, 31) if began else None
     activity = key[1]
     if rule.get("guest_as") and not any(h.type == "account.created" for h in x.past):
         doubt(x, [key] if any(h.type.startswith("account") for h in x.past) else [])
         other = next(a for a in x.policy["activities"] if a["name"] == rule["guest_as"])
         rule, activity = next(r for r in x.policy["retention"] if r["id"] == other["retention"][0]), rule["guest_as"]
+    elif rule.get("guest_as") and x.settings:
+        doubt(x, [key])  # an account whose data have expired counts as ended: when they have is not worked out here
     if rule.get("needs_setting"):
         rule = x.settings.get(rule["id"], {}).get(activity, {})
         other = rule.get("unless")
