@@ -9,6 +9,7 @@ import pytest
 from person import SKELETON, activity, day, policy, recipient, second
 
 from lineage.ending import issue
+from lineage.fold import pending_because, settle
 from lineage.opting_out import channels_of, end_activity, object_to, opt_out, suppress, withdraw_channel
 from lineage.policy import Policy
 from lineage.requests import decide, request
@@ -19,7 +20,7 @@ from lineage.subject import Case, DoNotUse, Grant, Item, Matter, Quarantine, Res
 NOW = second("2024-06-10")
 ACTIVITIES = [
     activity("selling", recipients=["carrier"], retention=["K-1"]),
-    activity("books", basis="legal_obligation", retention=["K-1"]),
+    activity("books", basis="legal_obligation", retention=["K-2"]),
     activity("improving", basis="legitimate_interest", categories=["name", "message"]),
     activity(
         "news", basis="consent", marketing="direct", categories=["email", "phone", "name"], events=["newsletter"], systems=["desk"]
@@ -60,7 +61,8 @@ def made(settings: Any = None, **more: Any) -> Policy:
         "recipients": PARTIES,
     }
     rule = {"id": "K-1", "activities": "all", "anchor": ["order.delivered"], "duration": "P9Y"}
-    return policy(settings, **{**rows, "retention": [rule], **more})
+    books = {"id": "K-2", "activities": ["books"], "parameter": "bookkeeping"}
+    return policy(settings, **{**rows, "retention": [rule, books], **more})
 
 
 def subject(*held: tuple[str, str, str], settings: Any = None, **more: Any) -> Subject:
@@ -795,6 +797,35 @@ def test_hidden_data_are_written_as_such() -> None:
     assert entry.reasons == ("gdpr:18", "T-MAIL", "T-MATCH", "T-SAYS")
 
 
+def test_what_the_law_asks_for_and_is_none_of_the_books_is_corrected_too() -> None:
+    notices = activity("notices", basis="legal_obligation", categories=["email"], retention=["K-1"])
+    s = subject(("shop", "notices", "email"), activities=[*ACTIVITIES, notices])
+    ask(s, "rectification", correct=("email",), via="email")
+    assert [(c.target, c.category, c.activity) for c in s.changes] == [("shop", "email", "notices")]
+    assert not notes(s, "booked documents are not rewritten")
+
+
+def test_an_unproven_rectification_waits_for_the_proof_and_no_day_carries_it_out() -> None:
+    s = subject()
+    case = ask(s, "rectification", correct=("name",), via="email", proven=False)
+    settle(s)
+    s.now += 9 * 86_400
+    settle(s)
+    assert not told(s, "correct")
+    assert pending_because(s, case.id)
+    decide(s, s.now, "identity_proven", case.id)
+    assert told(s, "correct") == {("shop", "", ("name",)), ("carrier", "", ("name",))}
+
+
+def test_what_a_decision_leaves_uncorrected_may_be_used_again() -> None:
+    s = subject(("shop", "selling", "name"), ("carrier", "books", "name"))
+    case = ask(s, "rectification", correct=("name",), via="email", contested=True)
+    assert told(s, "restrict") == {("shop", "", ("name",)), ("carrier", "", ("name",))}
+    decide(s, s.now + 1, "inaccurate", case.id)
+    assert told(s, "correct") == {("shop", "", ("name",))}
+    assert told(s, "resume") == {("carrier", "", ("name",))}
+
+
 def test_wrong_data_are_corrected_and_irrelevant_data_removed_but_not_in_the_books() -> None:
     s = subject()
     case = ask(s, "rectification", correct=("name",), remove=("email",), via="email")
@@ -803,7 +834,7 @@ def test_wrong_data_are_corrected_and_irrelevant_data_removed_but_not_in_the_boo
     corrected = [(c.target, c.category, c.activity) for c in s.changes if c.kind == "corrected"]
     assert corrected == [("shop", "name", "selling"), ("carrier", "name", "selling")]
     assert s.changes[0].reasons == ("A-3", "T-MAIL", "T-MATCH", "T-SAYS", "T-selling", "Y-SHOP", "E-1")
-    assert notes(s, "booked documents are not rewritten") == [("informed", ("T-books", "K-1"))]
+    assert notes(s, "booked documents are not rewritten") == [("informed", ("T-books", "K-2"))]
     assert {c.case for c in s.commands.values()} == {"case-1"}
     assert case.waits == ()
     before = len(s.commands), len(s.changes)
