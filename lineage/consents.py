@@ -27,7 +27,8 @@ def consent(s: Subject, e: Happening) -> list[Activity]:
     bases = {k.base for k in e.kinds}
     match e.type:
         case "newsletter.subscribed":
-            _sign_up(s, e, [a for a in gated if bases & set(a.events)])
+            news = "newsletter" in bases
+            _sign_up(s, e, [a for a in gated if bases & set(a.events) or (news and a.marketing == "profiling")])
         case "consent.given":
             return _consent_given(s, e)
         case "cookie.accepted":

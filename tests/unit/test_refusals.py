@@ -211,3 +211,14 @@ def test_what_had_ended_before_it_came_is_blocked_by_what_ended_it() -> None:
     assert problems("pompdelux", [late], allowed) == []
     after = {**left, "at": "2024-03-06"}
     assert problems("pompdelux", [late, after], {**allowed, "at": "2024-03-07"}) == [], "it was let in, and ended later"
+
+
+def test_a_sign_up_for_news_is_one_for_the_analysis_for_them_and_leaving_ends_both() -> None:
+    p = Person("valeur").event("newsletter.subscribed", "2024-03-01", channel="email")
+    p.event("order.placed", "2024-03-02", "order:1", terms="name email order_content")
+    assert ("crm", "automated_preference_prediction", "previous_purchases") in p.held()
+    assert "participation" not in {g.activity for g in p.s.grants}
+    p.event("newsletter.unsubscribed", "2024-03-03", terms="", channel="email", via="link")
+    assert not any(a == "automated_preference_prediction" for _, a, _ in p.held())
+    p = Person("valeur").event("newsletter.subscribed", "2024-03-01", channel="email", express=False)
+    assert p.s.grants == []
