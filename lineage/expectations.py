@@ -365,15 +365,18 @@ def _verdicts(r: Rehearsal, s: Subject, row: Row, category: str) -> dict[str, li
 
 def _ended_before(s: Subject, v: Verdict, happened: int, came: int) -> list[str]:
     """Give the reasons why what an event brought had ended before the event came; none if it is held."""
-    if any((i.target, i.category) == (v.target, v.category) and i.use is not Use.ENDING for i in s.items.values()):
+    own = {a.name: a for a in s.policy.activities.values() if a.id in v.reasons}
+    if any((i.target, i.category) == (v.target, v.category) and i.live and i.activity in own for i in s.items.values()):
         return []
     told = [
         c.why[v.category] for c in s.commands.values()
-        if (c.target, c.kind) in ((v.target, "erase"), (v.target, "expire_cookie")) and v.category in c.why
+        if c.target == v.target and c.kind in ("erase", "expire_cookie") and c.activity in ("", *own) and v.category in c.why
         and happened <= c.issued <= came
     ]  # fmt: skip
-    gone = [c.reasons for c in s.changes if (c.target, c.category) == (v.target, v.category) and happened <= c.at <= came]
-    return [i for reasons in (*told, *gone) for i in reasons]
+    told += [c.reasons for c in s.changes
+             if (c.target, c.category) == (v.target, v.category) and c.activity in own and happened <= c.at <= came]  # fmt: skip
+    refused = [d.reasons for d in s.do_not_use if happened <= d.since <= came] if any(a.marketing for a in own.values()) else []
+    return [i for reasons in (*told, *refused) for i in reasons] if told else []
 
 
 def _verdicts_of(r: Rehearsal, s: Subject, row: Row, category: str) -> dict[str, list[str]]:

@@ -222,3 +222,19 @@ def test_a_sign_up_for_news_is_one_for_the_analysis_for_them_and_leaving_ends_bo
     assert not any(a == "automated_preference_prediction" for _, a, _ in p.held())
     p = Person("valeur").event("newsletter.subscribed", "2024-03-01", channel="email", express=False)
     assert p.s.grants == []
+
+
+def test_what_another_activity_holds_does_not_make_a_late_sign_up_count() -> None:
+    order = {"at": "2024-03-03", "event": "order.placed", "order": "1", "objects_to_marketing": True}
+    late = {
+        "at": "2024-03-05",
+        "event": "newsletter.subscribed",
+        "channel": "email",
+        "express": True,
+        "occurred": "2024-03-01",
+        "as": "x",
+    }
+    row = {"at": "2024-03-05", "step": "x", "target": "online_or_data_service_provider", "categories": ["email"]}
+    held = {"at": "2024-03-05", "target": "online_or_data_service_provider", "categories": ["email"], "activity": "order_messages"}
+    blocked = {**row, "outcome": "blocked", "because": ["gdpr:21"]}
+    assert problems("pompdelux", [order, late], blocked, {**held, "outcome": "held", "because": ["P-ACT-4"]}) == []

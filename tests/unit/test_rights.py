@@ -164,6 +164,13 @@ def test_the_scope_decides_the_rules_of_an_objection_and_of_a_withdrawal_alone()
     assert ask(subject(rights=[{"id": "A-9", "right": "erasure", "scope": ["x"]}]), "erasure", scope=("news",)).reasons == ("A-9",)
 
 
+def test_a_scope_that_no_rule_speaks_of_is_under_the_rules_that_end_it_and_the_article() -> None:
+    s = subject()
+    assert right_ids(s, "withdrawal", "news") == ("W-1", "gdpr:7")
+    assert right_ids(s, "withdrawal", "selling") == ("gdpr:7",)
+    assert right_ids(s, "withdrawal", "polls") == ("W-3",)
+
+
 def test_nothing_is_done_before_the_identity_is_proven() -> None:
     s = subject()
     case = ask(s, "erasure", via="email", proven=False)
