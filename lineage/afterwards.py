@@ -31,6 +31,7 @@ def parted(s: Subject, e: Happening) -> None:
             i for i in list(s.live())
             if i.first == e.at and i.use is Use.ORDINARY and (not named or i.activity in named)
             and (not case.of or i.category in case.of) and not _anew(s, e, i, case.at)
+            and (case.of or not any(g.activity == i.activity and g.at > case.at for g in s.grants))
         ]  # fmt: skip
         active = keepings(s, "erasure", s.today) if came else ()
         for item in came:
@@ -44,7 +45,9 @@ def parted(s: Subject, e: Happening) -> None:
 
 
 def _anew(s: Subject, e: Happening, item: Item, since: int) -> bool:
-    """Tell whether the person has given the category again since then: for a new matter, or for the same activity."""
+    """Tell whether the person has given the category again since then: for a new matter, for the same activity, on a network."""
+    if e.fields.get("network"):
+        return True  # It is the person who did it there: the network only tells.
     matter = s.matters.get(item.matter)
     begun = matter.events[0] if matter is not None and matter.events else None
     if begun is not None and schemas.registry().types[begun[1]].act:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from lineage.children import is_child
 from lineage.holding import Happening, consented, verdict
-from lineage.opting_out import end_activity, object_to, suppress, withdraw_channel
+from lineage.opting_out import end_activity, object_to, objection, refuse, withdraw_channel
 from lineage.policy import Activity, Basis
-from lineage.subject import DoNotUse, Grant, Subject
+from lineage.subject import Case, DoNotUse, Grant, Subject
 
 
 def grant(s: Subject, e: Happening, activity: Activity, **how: object) -> None:
@@ -17,7 +17,7 @@ def grant(s: Subject, e: Happening, activity: Activity, **how: object) -> None:
     s.grants.append(Grant(activity.name, e.at, **how))  # type: ignore[arg-type]
     if how.get("kinds") is None and not how.get("soft"):
         s.objected.pop(activity.name, None)
-        if not activity.marketing:
+        if not (activity.marketing and how.get("parent") and is_child(s)):
             s.do_not_use = [d for d in s.do_not_use if d.activity != activity.name or d.channel or d.target or d.hidden]
 
 
@@ -27,7 +27,8 @@ def consent(s: Subject, e: Happening) -> list[Activity]:
     bases = {k.base for k in e.kinds}
     match e.type:
         case "newsletter.subscribed":
-            _sign_up(s, e, [a for a in gated if bases & set(a.events)])
+            news = "newsletter" in bases
+            _sign_up(s, e, [a for a in gated if bases & set(a.events) or (news and a.marketing == "profiling")])
         case "consent.given":
             return _consent_given(s, e)
         case "cookie.accepted":
@@ -41,8 +42,11 @@ def consent(s: Subject, e: Happening) -> list[Activity]:
                         grant(s, e, activity, kinds=frozenset({"cookie"}))
         case "competition.entered" | "campaign.entered" | "survey.answered":
             for activity in gated:
-                if bases & set(activity.events) and activity.marketing not in ("direct", "profiling"):
+                if bases & set(activity.events) and activity.marketing not in _NEWS:
                     grant(s, e, activity)
+            for activity in s.policy.activities.values():
+                if activity.marketing and activity.marketing not in _NEWS and bases & set(activity.events):
+                    _let_in_again(s, activity)
         case "order.placed":
             _soft_opt_in(s, e)
             _checkout(s, e)
@@ -51,10 +55,24 @@ def consent(s: Subject, e: Happening) -> list[Activity]:
     return []
 
 
+_NEWS = ("direct", "profiling")
+"""The marketing that a sign-up for news consents to: the news and the analysis for them."""
+
+
+def _let_in_again(s: Subject, activity: Activity) -> None:
+    """Let the person's own act bring back an activity that an erasure had ended, where it needs no consent."""
+    erasures = {c.id for c in s.cases.values() if c.right == "erasure"}
+    ended = [d for d in s.do_not_use if d.activity == activity.name and d.case in erasures]
+    if ended:
+        s.objected.pop(activity.name, None)
+        s.do_not_use = [d for d in s.do_not_use if d not in ended]
+
+
 def _sign_up(s: Subject, e: Happening, activities: list[Activity]) -> None:
     channel = str(e.fields.get("channel") or "email")
     express, proof = e.fields.get("express") is not False, e.fields.get("proof")
     handed = [r.id for r in s.policy.rights if r.right == "handed_over"]
+    valid = proof is not False
     for activity in activities:
         consents = [r for r in s.policy.rights if r.right == "consent"
                     and (r.activities == "consent" or activity.name in r.activities)]  # fmt: skip
@@ -64,22 +82,27 @@ def _sign_up(s: Subject, e: Happening, activities: list[Activity]) -> None:
             for target in activity.systems:
                 verdict(s, e, "blocked", reasons, target, sorted(e.categories))
             s.note("logged", reasons, about="consent not valid")
+            valid = False
             continue
         grant(s, e, activity, channel=channel, proof=proof is True)
         for system in activity.systems:
             fits = sorted(e.categories & set(activity.categories))
             verdict(s, e, "allowed", s.cite(*(handed if proof else ()), *ids, activity.id), system, fits)
-    if proof is not False:
-        lift(s, channel)
+    if valid:
+        bases = {k.base for k in e.kinds}
+        news = {a.name for a in s.policy.activities.values() if a.marketing in _NEWS and bases & set(a.events)} - e.closed
+        for name in news - s.reading.needing_consent:
+            s.objected.pop(name, None)
+        lift(s, channel, news)
 
 
-def lift(s: Subject, channel: str | None = None) -> None:
-    """Lift what a fresh consent lifts: the do-not-use entries for the channel, and those for all marketing."""
+def lift(s: Subject, channel: str, news: set[str]) -> None:
+    """Lift what a sign-up lifts: the do-not-use entries for its channel, for the news themselves, and for all marketing."""
 
     def stays(d: DoNotUse) -> bool:
         other_channel = d.channel is not None and d.channel != channel
-        narrower = bool(d.activity and d.scope and d.scope != d.activity)
-        return d.hidden or other_channel or narrower or (d.target is not None and d.channel != channel)
+        other_activity = d.activity is not None and d.activity not in news
+        return d.hidden or other_channel or other_activity or (d.target is not None and d.channel != channel)
 
     s.do_not_use = [d for d in s.do_not_use if stays(d)]
 
@@ -99,7 +122,7 @@ def _consent_given(s: Subject, e: Happening) -> list[Activity]:
     parent = e.fields.get("by") == "parent"
     grant(s, e, activity, parent=parent)
     if activity.marketing == "direct" and not (parent and is_child(s)):
-        s.do_not_use = [d for d in s.do_not_use if d.hidden or d.target]
+        s.do_not_use = [d for d in s.do_not_use if d.hidden or d.target or d.activity not in (None, activity.name)]
     return [activity] if parent and is_child(s) else []
 
 
@@ -116,12 +139,9 @@ def _soft_opt_in(s: Subject, e: Happening) -> None:
 
 
 def _checkout(s: Subject, e: Happening) -> None:
-    """Carry out an objection at the checkout to marketing that rests on a legitimate interest (GDPR art. 21(2))."""
-    if e.fields.get("objects_to_marketing") is not True:
-        return
-    for activity in s.policy.activities.values():
-        if activity.marketing == "direct" and not activity.needs_consent and activity.name not in s.objected:
-            object_to(s, activity, "")
+    """Carry out an objection at the checkout to direct marketing (GDPR art. 21(2)); one to a soft opt-in ends that alone."""
+    if e.fields.get("objects_to_marketing") is True and s.policy.soft_opt_in is None:
+        objection(s, Case("", "objection", s.now, "", ()))
 
 
 def _end_soft(s: Subject, activity: Activity) -> None:
@@ -157,7 +177,8 @@ def take_back(s: Subject, e: Happening) -> None:
                 end_activity(s, s.policy.activities[name], s.cite(*ids, activity.id, "gdpr:7"), "")
             if activity.marketing == "direct":
                 s.soft_closed = s.cite(*ids, activity.id)
-                suppress(s, s.cite(*ids), "", activity=activity.name, scope=activity.name)
+            if activity.marketing:
+                refuse(s, s.cite(*ids), "", activity.name, "withdrawal")
 
 
 def _no_more_post(s: Subject, e: Happening) -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from lineage.ending import end, target_ids, why
 from lineage.keeping import keeping_of, keepings
-from lineage.opting_out import suppress
-from lineage.policy import Ids
-from lineage.rights import marketing_of, via_ids
+from lineage.opting_out import end_activity, refuse, suppress
+from lineage.policy import Activity, Ids
+from lineage.rights import CHANNEL_TERM, marketing_of, via_ids
 from lineage.subject import Case, DoNotUse, Item, Reasons, Subject, Use
 
 
@@ -76,11 +76,42 @@ def _erasure_in_part(s: Subject, case: Case) -> None:
         else:
             ending.append(item)
     end(s, ending, {i.key: why(s, i, *ids) for i in ending}, case.id)
-    for activity in () if case.of else named:
+    if case.of:
+        for activity in named or s.policy.activities.values():
+            if activity.marketing:
+                _without_address(s, activity, case, ids)
+        return
+    for activity in named:
         s.grants = [g for g in s.grants if g.activity != activity.name]
         if activity.marketing:
             s.objected[activity.name] = s.cite(*ids)
-            suppress(s, ids, case.id, activity=activity.name, scope=activity.name, act="erasure")
+    for scope in case.scope:
+        if any(a.marketing for a in marketing_of(s, scope)):
+            refuse(s, ids, case.id, scope, "erasure")
+
+
+def _without_address(s: Subject, activity: Activity, case: Case, ids: Ids) -> None:
+    """Stop the channels of marketing whose address is erased, and end a consent that has none left or whose record is erased."""
+    granted = [g for g in s.grants if g.activity == activity.name and g.kinds is None]
+    if activity.needs_consent and not granted:
+        return
+    record = {c for c in case.of if c in activity.categories and s.policy.categories[c].term == "subscription"}
+    by_term = s.policy.by_term()
+    used = {channel: c for channel, term in CHANNEL_TERM.items() if (c := by_term.get(term)) in activity.categories}
+    gone = {channel for channel, category in used.items() if category in case.of}
+    left = set(used) - gone
+    ended = [g for g in granted if record or g.channel in gone or (gone and g.channel is None and not left)]
+    s.grants = [g for g in s.grants if g not in ended]
+    if ended and activity.needs_consent and len(ended) == len(granted):
+        end_activity(s, activity, ids, case.id)
+    if activity.marketing != "direct":
+        return
+    if record:
+        refuse(s, ids, case.id, activity.name, "erasure")
+    for channel in sorted(gone):
+        suppress(s, ids, case.id, channel=channel, act="erasure")
+    if gone or record:
+        s.soft_closed = s.cite(*ids)
 
 
 def _unlawful(s: Subject) -> Ids:

@@ -17,10 +17,12 @@ from lineage.ending import target_ids
 from lineage.fold import pending_because
 from lineage.holding import consent_ids
 from lineage.keeping import Keeping, keeping_now, keeping_of, keepings
+from lineage.opting_out import channels_of
 from lineage.policy import Basis, LinkRule, Policy
 from lineage.rehearsal import Delivery, Rehearsal
+from lineage.rights import CHANNEL_TERM, marketing_of
 from lineage.scenario import Row
-from lineage.subject import DoNotUse, Item, Subject, Use
+from lineage.subject import DoNotUse, Item, Subject, Use, Verdict
 
 Found = tuple[bool, Iterable[str], str]
 """Whether it is so, the reasons that the engine gives, and what was found instead."""
@@ -241,19 +243,31 @@ def _restricted(_r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.dat
 def _is_entry(s: Subject, row: Row, category: str, d: DoNotUse) -> bool:
     """Tell whether an entry is the one that a row speaks of: of its channel or scope, of its list, for its target."""
     channel, scope = row.get("channel"), row.get("scope")
-    whole = d.channel is None and d.scope == "direct_marketing"
+    scopes, channels = _reach(s, d)
     if d.hidden:
         return not channel and not scope and (not d.categories or category in d.categories) and bool(_items(s, row, category))
     if row.target in {x.system for x in s.policy.suppression if x.system and x.keeps != "tag"}:
         return d.target == row.target and (not category or category in d.categories) and channel in (None, d.channel)
-    if d.target is not None or (channel and not (whole or d.channel == channel)) or (
-        scope and scope not in (d.scope, d.activity)):  # fmt: skip
+    if d.target is not None or (channel and channel not in channels) or (scope and scope not in scopes):
         return False
     stopped = [
         a for a in s.policy.activities.values()
         if row.target in (None, *a.systems, *a.recipients) and (not category or category in a.categories)
     ]  # fmt: skip
     return any(a.marketing or a.name in (d.activity, d.scope) for a in stopped) and bool(channel or scope or not category)
+
+
+def _reach(s: Subject, d: DoNotUse) -> tuple[set[str | None], set[str | None]]:
+    """Give the scopes and the channels that an entry covers: all direct marketing is all that the policy calls so."""
+    scopes, channels = {d.scope, d.activity}, {d.channel}
+    if d.channel is not None:
+        return scopes, channels
+    news = {a.name for a in marketing_of(s, "direct_marketing")}
+    if "direct_marketing" in scopes:
+        return scopes | news, {*CHANNEL_TERM}
+    direct = [a for a in s.policy.activities.values() if a.name in scopes and a.marketing == "direct"]
+    channels.update(c for a in direct for c in channels_of(s, a))
+    return scopes | ({"direct_marketing"} if news <= scopes else set()), channels
 
 
 def _suppressed(_r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
@@ -339,13 +353,30 @@ def _verdicts(r: Rehearsal, s: Subject, row: Row, category: str) -> dict[str, li
         s = r.pipeline.look((r.played.anonymous[step.name],), row.controller, r.clock)
     occurred = step.fields.get("occurred")
     for (when, type_), verdicts in s.verdicts.items():
-        late = occurred and (s.policy.zone.day(when) == occurred or when == s.erased_at)
+        late = occurred and (s.policy.zone.day(when).isoformat() == str(occurred)[:10] or when == s.erased_at)
         if type_ != step.what or (when != at and not late):
             continue
         for v in verdicts:
             if v.target in ("", row.target or v.target) and v.category in ("", category or v.category):
-                found.setdefault(v.outcome, []).extend(v.reasons)
+                ended = _ended_before(s, v, when, at) if v.outcome == "allowed" and when < at else []
+                found.setdefault("blocked" if ended else v.outcome, []).extend(ended or v.reasons)
     return found
+
+
+def _ended_before(s: Subject, v: Verdict, happened: int, came: int) -> list[str]:
+    """Give the reasons why what an event brought had ended before the event came; none if it is held."""
+    own = {a.name: a for a in s.policy.activities.values() if a.id in v.reasons}
+    if any((i.target, i.category) == (v.target, v.category) and i.live and i.activity in own for i in s.items.values()):
+        return []
+    told = [
+        c.why[v.category] for c in s.commands.values()
+        if c.target == v.target and c.kind in ("erase", "expire_cookie") and c.activity in ("", *own) and v.category in c.why
+        and happened <= c.issued <= came
+    ]  # fmt: skip
+    told += [c.reasons for c in s.changes
+             if (c.target, c.category) == (v.target, v.category) and c.activity in own and happened <= c.at <= came]  # fmt: skip
+    refused = [d.reasons for d in s.do_not_use if happened <= d.since <= came] if any(a.marketing for a in own.values()) else []
+    return [i for reasons in (*told, *refused) for i in reasons] if told else []
 
 
 def _verdicts_of(r: Rehearsal, s: Subject, row: Row, category: str) -> dict[str, list[str]]:

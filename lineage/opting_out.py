@@ -75,14 +75,15 @@ def withdraw_channel(s: Subject, channel: str, via: str, case: str = "") -> None
     touched = False
     for activity in s.policy.activities.values():
         channels = channels_of(s, activity)
-        if activity.marketing != "direct" or channel not in channels:
+        agreed = any((g.activity, g.channel) == (activity.name, channel) for g in s.grants)
+        if activity.marketing != "direct" or not (agreed or channel in channels):
             continue
         touched = True
         left = _channels_left(s, activity, channel)
         s.grants = [g for g in s.grants if not (g.activity == activity.name and (g.channel == channel or not left))]
         if left:
             keep = {c for k in left if k in channels for c in channels[k]}
-            gone = set(channels[channel]) - keep
+            gone = set(channels.get(channel, ())) - keep
             end_activity(s, activity, ids, case, keep=set(activity.categories) - gone)
         else:
             end_activity(s, activity, ids, case)
@@ -166,16 +167,30 @@ def withdrawal(s: Subject, case: Case) -> None:
             if activity.marketing is None:
                 s.objected[activity.name] = ids
             s.soft_closed = ids if activity.marketing == "direct" else s.soft_closed
-        direct = any(a.marketing == "direct" for a in activities)
-        suppress(s, ids, case.id, scope="direct_marketing" if direct else None, activity=None if direct else scope)
+        refuse(s, ids, case.id, scope, "withdrawal")
+
+
+def refuse(s: Subject, ids: Ids, case: str, scope: str, act: str) -> None:
+    """Write the do-not-use entry for what a scope names: for all direct marketing where the policy's words mean that by it."""
+    rules = [r.scope for r in s.policy.rights if r.right == "withdrawal" and r.channel is None]
+    whole = scope == "direct_marketing" or any(act == "withdrawal" and {scope, "direct_marketing"} <= set(r) for r in rules)
+    if whole:
+        suppress(s, ids, case, scope="direct_marketing", act=act)
+    else:
+        suppress(s, ids, case, activity=scope, scope=scope, act=act)
 
 
 def objection(s: Subject, case: Case) -> None:
     """Stop direct marketing at once; weigh any other objection first (GDPR art. 21)."""
     if not case.scope and case.of:
-        balance(s, case, _interests(s, case.of), case.of)
+        weighed = _interests(s, case.of)
+        if weighed:
+            balance(s, case, weighed, case.of)
+        else:
+            _decline(s, case, [])
         return
     balanced: list[Activity] = []
+    beyond: list[Activity] = []
     for scope in case.scope or ("direct_marketing",):
         rules = [r for r in s.policy.rights if r.right == "objection" and scope in r.scope]
         if any(r.effect == "tag" for r in rules):
@@ -187,12 +202,26 @@ def objection(s: Subject, case: Case) -> None:
             for activity in marketing_of(s, scope):
                 if activity.marketing:
                     _object_to_marketing(s, activity, scope, case)
+                elif activity.basis and all(g.kind in (Basis.CONTRACT, Basis.LEGAL_OBLIGATION) for g in activity.basis):
+                    beyond.append(activity)
                 else:
                     balanced.append(activity)
             if scope == "direct_marketing":
                 suppress(s, _objection_ids(s, scope, None), case.id, scope="direct_marketing", act="objection")
     if balanced:
         balance(s, case, balanced, ())
+    if beyond:
+        _decline(s, case, beyond, wholly=len(beyond) == len(case.scope))
+
+
+def _decline(s: Subject, case: Case, activities: list[Activity], *, wholly: bool = True) -> None:
+    """Decline an objection to what rests on no interest that could be weighed: a contract, a legal duty (GDPR art. 21(1))."""
+    general = [r.id for r in s.policy.rights if r.right == "objection" and "legitimate_interest" in r.scope]
+    ids = s.cite(*(general or [s.policy.silent_rights or ""]), "gdpr:21", *(a.id for a in activities))
+    if wholly:
+        case.declined = ids
+    for kind in ("informed", "logged"):
+        s.note(kind, ids, about="declined", case=case.id)
 
 
 def _objection_ids(s: Subject, scope: str, activity: Activity | None) -> Ids:
@@ -219,10 +248,11 @@ def _object_to_marketing(s: Subject, activity: Activity, scope: str, case: Case)
 
 
 def _interests(s: Subject, of: Ids) -> list[Activity]:
-    """Give the activities that hold one of the categories on a legitimate interest."""
+    """Give the activities that hold one of the categories on a legitimate interest, else those without a stated basis."""
     found = []
     for activity in s.policy.activities.values():
         grounds = [g for g in activity.basis if g.kind is Basis.LEGITIMATE_INTEREST]
         if any(set(of) & set(g.categories or activity.categories) for g in grounds):
             found.append(activity)
-    return found
+    unstated = [a for a in s.policy.activities.values() if not a.basis and set(of) & set(a.categories)]
+    return found or unstated

@@ -11,7 +11,7 @@ from lineage.guards import disclosure, secret
 from lineage.holding import Happening, consented, narrowed, put, receives, stopped, verdict
 from lineage.policy import Activity, Ids
 from lineage.rights import CHANNEL_TERM
-from lineage.subject import Subject
+from lineage.subject import DoNotUse, Subject
 
 
 def derived(s: Subject, e: Happening) -> None:
@@ -80,14 +80,16 @@ def import_refusal(s: Subject, e: Happening, activities: list[Activity]) -> tupl
     rules = [g for g in s.policy.guards if g.on == "import"]
     ids = s.cite(*(i for g in rules for i in (g.id, *g.cites)))
     suppressed = [i for d in s.do_not_use if not d.hidden for i in d.reasons]
+    news = [a for a in activities if a.marketing == "direct"]
     readers = [x.id for x in s.policy.suppression if x.reader]
     for rule in rules:
         if rule.needs == "proof" and e.fields.get("proof") is not True:
             return rule.otherwise or "blocked", s.cite(rule.id, *rule.cites)
-        if rule.needs == "sign_up" and any(a.marketing == "direct" for a in activities):
-            signed = "newsletter.subscribed" in s.times
-            if suppressed or not signed:
-                return "blocked", s.cite(*suppressed, rule.id, *rule.cites)
+        if rule.needs == "sign_up" and news:
+            signed = "newsletter.subscribed" in s.times or any(g.activity == a.name for a in news for g in s.grants)
+            refused = [i for d in s.do_not_use if any(_is_against(d, a) for a in news) for i in d.reasons]
+            if refused or not signed:
+                return "blocked", s.cite(*refused, rule.id, *rule.cites)
         if rule.needs == "consent" and activities:
             open_ = [a for a in activities if a.name not in s.objected and (not a.needs_consent or consented(s, a, e.base))]
             if not open_:
@@ -100,15 +102,26 @@ def kept_out(s: Subject, activity: Activity, category: str) -> Ids:
     """Give the do-not-use entries that keep an import of the category out of a marketing activity."""
     if not activity.marketing:
         return ()
-    left = any(g.activity == activity.name for g in s.grants)
+    direct = activity.marketing == "direct"
+    agreed = any(g.activity == activity.name for g in s.grants)
+    news = [a for a in s.policy.activities.values() if a.marketing == "direct"]
     for entry in s.do_not_use:
-        if entry.hidden or entry.target:
+        own = direct and CHANNEL_TERM.get(entry.channel or "") == s.policy.categories[category].term
+        if entry.channel is None and _is_against(entry, activity):
+            return entry.reasons
+        if not _is_against(entry, activity) and not (activity.needs_consent and any(_is_against(entry, a) for a in news)):
             continue
-        own = CHANNEL_TERM.get(entry.channel or "") == s.policy.categories[category].term
-        by_channel = entry.channel is not None and activity.marketing == "direct" and (own or not left)
-        if entry.scope == "direct_marketing" or by_channel or (entry.activity == activity.name and entry.channel is None):
+        if own or not agreed:
             return entry.reasons
     return ()
+
+
+def _is_against(entry: DoNotUse, activity: Activity) -> bool:
+    """Tell whether an entry keeps the person out of a marketing activity: of all marketing, of it, of a channel of news."""
+    if entry.hidden or entry.target:
+        return False
+    by_channel = entry.channel is not None and activity.marketing == "direct"
+    return entry.scope == "direct_marketing" or by_channel or (entry.activity == activity.name and entry.channel is None)
 
 
 def imported(s: Subject, e: Happening) -> None:

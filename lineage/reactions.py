@@ -76,7 +76,7 @@ class Reactions:
         by_term = policy.by_term()
         categories = {by_term[t] for t in body.terms if t in by_term}
         edges = sum(landing.edges for landing in landings(policy, shape.type, body))
-        objects = fields.get("objects_to_marketing") is True and policy.soft_opt_in is not None
+        objects = fields.get("objects_to_marketing") is True
         required = {c.id for c in policy.categories.values() if c.required}
         lacking = any(g.on == "required" and g.event == shape.type and required - categories for g in policy.guards)
         refused = objects or lacking or "born" in fields or "?" in body.terms or fields.get("secure") is False or not kinds

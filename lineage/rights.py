@@ -45,7 +45,7 @@ def right_ids(s: Subject, right: str, *scope: str) -> Ids:
     scoped = [r for r in rules if set(r.scope) & set(scope)]
     found = [r.id for r in scoped or ([] if scope and any(r.scope for r in rules) else rules)]
     if not found:
-        found = [s.policy.silent_rights or "", f"gdpr:{ARTICLE[right]}"]
+        found = [*(r.id for r in rules if set(r.ends) & set(scope)), s.policy.silent_rights or "", f"gdpr:{ARTICLE[right]}"]
     if s.policy.silent_rights:
         found += s.policy.cited_with_of("right:any")
     return s.cite(*found, *s.policy.cited_with_of(f"right:{right}"))

@@ -40,7 +40,8 @@ def consent(x: Person, h: Happening) -> None:
                 x.doubtful |= {(t, c) for t in (*a["systems"], *a["recipients"]) for c in a["categories"]}
             continue
         if h.type == "newsletter.subscribed" and a.get("marketing") in ALL and (h.fields.get("express", True) or not express):
-            mine["sign-up" if base & fed else "perhaps"] = frozenset(fed)
+            analysis = a["marketing"] == "profiling" and "newsletter" in base
+            mine["sign-up" if base & fed or analysis else "perhaps"] = frozenset(fed)
             x.refused.discard(a["name"])
         if h.type == "cookie.accepted" and "cookie" in fed:
             mine["cookie"] = frozenset({"cookie"})

@@ -166,6 +166,13 @@ def test_the_scope_decides_the_rules_of_an_objection_and_of_a_withdrawal_alone()
     assert ask(subject(rights=[{"id": "A-9", "right": "erasure", "scope": ["x"]}]), "erasure", scope=("news",)).reasons == ("A-9",)
 
 
+def test_a_scope_that_no_rule_speaks_of_is_under_the_rules_that_end_it_and_the_article() -> None:
+    s = subject()
+    assert right_ids(s, "withdrawal", "news") == ("W-1", "gdpr:7")
+    assert right_ids(s, "withdrawal", "selling") == ("gdpr:7",)
+    assert right_ids(s, "withdrawal", "polls") == ("W-3",)
+
+
 def test_nothing_is_done_before_the_identity_is_proven() -> None:
     s = subject()
     case = ask(s, "erasure", via="email", proven=False)
@@ -265,24 +272,59 @@ def test_an_erasure_in_part_ends_what_it_names_and_leaves_the_rest_and_the_perso
     assert [g.activity for g in s.grants] == ["polls"]
     assert set(s.objected) == {"news", "profiles", "offers_postal"}
     assert s.objected["news"] == ("A-2", "T-MAIL", "T-MATCH", "T-SAYS")
-    assert entries(s) == [(None, a, a, None) for a in ("news", "profiles", "offers_postal")]
+    assert entries(s) == [(None, None, "direct_marketing", None)]
     assert {d.case for d in s.do_not_use} == {case.id}
     s = grants(subject())
     ask(s, "erasure", scope=("selling",))
     assert ("selling", "name") not in left(s)
     assert len(left(s)) == 6
     assert (s.objected, s.do_not_use, len(s.grants)) == ({}, [], 3)
-
-
-def test_an_erasure_of_categories_ends_these_and_no_consent() -> None:
     s = grants(subject())
-    ask(s, "erasure", of=("email", "phone"))
-    assert left(s) == {(a, c) for _, a, c in HELD if c not in ("email", "phone")}
+    ask(s, "erasure", scope=("news",))
+    assert entries(s) == [(None, "news", "news", None)]
+
+
+def test_an_erasure_of_categories_ends_these_and_no_other_consent() -> None:
+    s = grants(subject())
+    ask(s, "erasure", of=("name", "message"))
+    assert left(s) == {(a, c) for _, a, c in HELD if c not in ("name", "message")}
     assert (len(s.grants), s.objected, s.do_not_use) == (3, {}, [])
+
+
+def test_to_erase_an_address_is_to_stop_its_channel_and_the_last_one_ends_the_consent() -> None:
     s = grants(subject())
     ask(s, "erasure", of=("email",), scope=("direct_marketing",))
     assert left(s) == {(a, c) for _, a, c in HELD if c != "email"}
     assert (len(s.grants), s.objected) == (3, {})
+    assert entries(s) == [("email", None, None, None)]
+    s = grants(subject(), Grant("news", 1, channel="email"), Grant("news", 1, channel="sms"))
+    ask(s, "erasure", of=("email",))
+    assert [g.channel for g in s.grants] == ["sms"]
+    assert ("news", "phone") in left(s)
+    s = grants(subject(*HELD, ("desk", "news", "name")))
+    ask(s, "erasure", of=("email", "phone"))
+    assert not any(a == "news" for a, _ in left(s)), "nothing is left that the news could be sent to"
+    assert [g.activity for g in s.grants] == ["profiles", "polls"]
+    assert entries(s) == [(c, None, None, None) for c in ("email", "phone", "sms")]
+    assert s.soft_closed[0] == "A-2"
+
+
+def test_to_erase_the_record_of_a_consent_is_to_end_it() -> None:
+    rows = [
+        activity("news", basis="consent", marketing="direct", categories=["email", "wish"], events=["newsletter"], systems=["desk"])
+    ]
+    wish = {"id": "wish", "term": "subscription", "provenance": "provided"}
+    held = (("desk", "news", "email"), ("desk", "news", "wish"))
+    s = grants(subject(*held, activities=rows, categories=[*SKELETON["categories"], wish], rights=RIGHTS[:3]), Grant("news", 1))
+    ask(s, "erasure", of=("wish",))
+    assert (left(s), s.grants) == (set(), [])
+    assert entries(s) == [(None, "news", "news", None)]
+
+
+def test_to_erase_a_postal_address_is_to_stop_post_that_rests_on_no_consent() -> None:
+    s = subject()
+    ask(s, "erasure", of=("address",))
+    assert entries(s) == [("post", None, None, None)]
 
 
 def test_an_erasure_in_part_waits_for_a_hold_and_for_a_decision() -> None:
@@ -590,18 +632,29 @@ def test_a_withdrawal_takes_every_consent_of_its_rule_back() -> None:
     assert s.objected == {}
 
 
+def test_a_withdrawal_of_what_the_policy_counts_as_all_marketing_is_written_as_that() -> None:
+    rights = [{"id": "W-1", "right": "withdrawal", "scope": ["direct_marketing", "news"], "ends": ["news", "profiles"]}]
+    for scope, entry in (
+        ("news", (None, None, "direct_marketing", None)),
+        ("offers_postal", (None, "offers_postal", "offers_postal", None)),
+    ):
+        s = grants(subject(rights=rights))
+        ask(s, "withdrawal", scope=(scope,))
+        assert entries(s) == [entry]
+
+
 def test_a_withdrawal_of_another_consent_keeps_its_activity_closed() -> None:
     s = grants(subject())
     ask(s, "withdrawal", scope=("polls",))
     assert [g.activity for g in s.grants] == ["news", "profiles"]
     assert s.objected == {"polls": ("W-3",)}
-    assert entries(s) == [(None, "polls", None, None)]
+    assert entries(s) == [(None, "polls", "polls", None)]
     assert s.soft_closed == ()
     s = grants(subject())
     ask(s, "withdrawal", scope=("profiles",))
     assert [g.activity for g in s.grants] == ["news", "polls"]
     assert s.objected == {}
-    assert entries(s) == [(None, "profiles", None, None)]
+    assert entries(s) == [(None, "profiles", "profiles", None)]
 
 
 def test_what_is_asked_for_in_person_may_end_more() -> None:
@@ -686,6 +739,34 @@ def test_an_objection_that_names_categories_is_about_the_interests_that_use_them
     assert case.acts == ["improving", "watching"]
     assert s.restrictions[0].categories == frozenset({"phone", "message"})
     assert ask(subject(activities=[*ACTIVITIES, grounded]), "objection", of=("name",)).acts == ["improving"]
+
+
+@pytest.mark.parametrize("name", ["selling", "books"])
+def test_an_objection_does_not_reach_a_contract_or_a_legal_duty(name: str) -> None:
+    s = subject()
+    case = ask(s, "objection", scope=(name,))
+    assert case.declined == ("O-2", "gdpr:21", f"T-{name}")
+    assert (case.waits, s.restrictions, s.commands) == ((), [], {})
+    assert notes(s, "declined") == [("informed", case.declined), ("logged", case.declined)]
+    silent = subject(rights=[], silent_rights="S-1")
+    assert ask(silent, "objection", scope=(name,)).declined == ("S-1", "gdpr:21", f"T-{name}")
+
+
+def test_of_an_objection_to_several_activities_what_can_be_weighed_is() -> None:
+    s = subject()
+    case = ask(s, "objection", scope=("selling", "improving"))
+    assert (case.acts, case.declined) == (["improving"], ())
+    assert notes(s, "declined")[0] == ("informed", ("O-2", "gdpr:21", "T-selling"))
+
+
+def test_an_objection_to_categories_that_no_interest_uses_is_declined() -> None:
+    s = subject()
+    case = ask(s, "objection", of=("email",))
+    assert (case.declined, s.restrictions) == (("O-2", "gdpr:21"), [])
+    unstated = activity("showing", categories=["email"])
+    unstated["basis"] = []
+    assert ask(subject(activities=[*ACTIVITIES, unstated]), "objection", of=("email",)).acts == ["showing"]
+    assert ask(subject(activities=[*ACTIVITIES, unstated]), "objection", scope=("showing",)).acts == ["showing"]
 
 
 def balanced(**more: Any) -> tuple[Subject, Case]:
@@ -1110,6 +1191,17 @@ def test_a_channel_that_no_marketing_uses_ends_nothing() -> None:
     assert entries(s) == [("post", None, None, None)]
 
 
+def test_a_channel_that_was_agreed_to_counts_whether_or_not_its_address_is_held() -> None:
+    rows = [activity("news", basis="consent", marketing="direct", categories=["email"], events=["newsletter"], systems=["desk"])]
+    held, by_text = ("desk", "news", "email"), Grant("news", 1, channel="sms")
+    s = grants(subject(held, activities=rows, rights=[]), by_text, Grant("news", 1, channel="email"))
+    withdraw_channel(s, "sms", "")
+    assert (left(s), [g.channel for g in s.grants]) == ({("news", "email")}, ["email"])
+    s = grants(subject(held, activities=rows, rights=[]), by_text)
+    withdraw_channel(s, "sms", "")
+    assert (left(s), s.grants) == (set(), [])
+
+
 def test_of_two_channels_that_were_agreed_to_one_by_one_the_other_goes_on() -> None:
     s = grants(subject(), Grant("news", 1, channel="email"), Grant("news", 2, channel="phone"), Grant("news", 3, channel="post"))
     withdraw_channel(s, "sms", "")
@@ -1142,8 +1234,8 @@ def test_other_rules_with_the_effect_of_a_mark_say_nothing_of_a_withdrawal() -> 
     ask(s, "withdrawal", scope=("news", "selling"))
     assert ("selling", "name") not in left(s)
     s = subject(*CONTACT, **{**TAGGING, "rights": rights})
-    ask(s, "objection", scope=("selling", "news"))
-    assert s.restrictions[0].activities == frozenset({"selling"})
+    ask(s, "objection", scope=("improving", "news"))
+    assert s.restrictions[0].activities == frozenset({"improving"})
 
 
 def test_a_rule_on_withdrawal_goes_before_the_mark_and_one_for_a_channel_does_not() -> None:
