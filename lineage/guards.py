@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lineage.calendar import EEA
+from lineage.children import child_ids, is_child
 from lineage.ending import target_ids
 from lineage.holding import consent_ids
-from lineage.policy import Activity, Basis, Guard, Ids, Recipient, Role
+from lineage.policy import Activity, Basis, Guard, Ids, Policy, Recipient, Role
 from lineage.stopping import barred, child_block, closed, consents, covered, known, lacking, reaching, suppressed, usable
 from lineage.subject import Reasons, Subject, Use
 
@@ -174,7 +175,7 @@ def use(s: Subject, q: Question) -> Answer:
     if gone is not None:
         return _no(s, *gone)
     decided = [i for c in s.cases.values() for i in c.reasons if activity.name in c.acts]
-    return _yes(s, *basis, *decided, activity.id)
+    return _yes(s, *basis, *decided, activity.id, *(child_ids(s) if is_child(s) else ()))
 
 
 def read(s: Subject, q: Question) -> Answer:
@@ -191,7 +192,8 @@ def read(s: Subject, q: Question) -> Answer:
     if activity is None or q.target not in (*activity.systems, *activity.recipients):
         purposes = {policy.activities[i.activity].id for i in items if i.activity in policy.activities}
         held_for = (*(i for x in items for i in x.why), *sorted(purposes), activity.id if activity else "")
-        return _no(s, *rules, *target_ids(s, q.target or ""), "gdpr:5", *held_for)
+        purpose = [r.id for r in policy.rights if r.right == "purpose"] if activity is None else []
+        return _no(s, *rules, *purpose, *target_ids(s, q.target or ""), "gdpr:5", *held_for)
     for entry in s.do_not_use:
         if entry.hidden and (not entry.categories or set(entry.categories) & set(q.categories)):
             return _no(s, *entry.reasons, *rules)
@@ -310,7 +312,8 @@ def _transfer(s: Subject, country: object, safeguard: object, to: Recipient) -> 
 
 def _lawful(recipient: Recipient, ground: object) -> bool:
     """Tell whether the law, or a claim, lets the recipient have what no activity would give it."""
-    return ground == "law" or (recipient.role is Role.AUTHORITY and ground != "consent")
+    authority = recipient.role is Role.AUTHORITY
+    return (authority and ground != "consent") or (recipient.role is Role.INDEPENDENT and ground == "law")
 
 
 def serves(s: Subject, recipient: Recipient, purpose: str, ground: object) -> bool:
@@ -328,19 +331,26 @@ def openings(s: Subject, to: str, category: str, purpose: object = None) -> tupl
     there for the law alone. One that never had it counts only where no other has it or had it.
     """
     named = s.policy.activities.get(str(purpose))
-    listing = [a for a in s.policy.activities.values() if category in a.categories]
-    others = [a for a in listing if not a.legal] or listing
-    asked = [named] if named in listing else [a for a in listing if to in a.recipients] or others
-    asked = [a for a in asked if known(s, a, category)] or asked
+    if named is not None and category in named.categories:
+        return ([], stop) if (stop := closed(s, named, category, to)) else ([named], ())
+    able = s.reading.once(("able", to, category), lambda: _able(s.policy, to, category))
+    asked = [a for a in able if known(s, a, category)] or able
     if not asked and s.erased_at is not None:
         return [], s.cite(*s.cases[s.erasure].reasons)
     shut = [(a, closed(s, a, category, to)) for a in asked]
     return [a for a, stop in shut if stop is None], s.cite(*(i for _, stop in shut if stop for i in stop))
 
 
+def _able(policy: Policy, to: str, category: str) -> list[Activity]:
+    listing = [a for a in policy.activities.values() if category in a.categories]
+    return [a for a in listing if to in a.recipients] or [a for a in listing if not a.legal] or listing
+
+
 def _content(s: Subject, recipient: Recipient, categories: Ids, ids: Ids, *, purpose: object, ground: object) -> Answer:
     policy = s.policy
-    naming = [a for a in policy.activities.values() if recipient.name in a.recipients]
+    naming = s.reading.once(
+        ("naming", recipient.name), lambda: [a for a in policy.activities.values() if recipient.name in a.recipients]
+    )
     named = policy.activities.get(str(purpose))
     wide = recipient.role in (Role.AUTHORITY, Role.AFFILIATE) or bool(ground)
     if recipient.receives is not None and not set(categories) <= recipient.receives:

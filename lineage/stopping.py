@@ -168,10 +168,12 @@ def closed(s: Subject, activity: Activity, category: str, to: str) -> Reasons | 
     refused = [suppressed(s, activity, channel) for channel in channels or (None,)]
     if all(refused):
         return next(r for r in refused if r)
-    agreed = any(g.channel is None or not channels or g.channel in channels for g in consents(s, activity))
-    if activity.needs_consent and not agreed:
-        return s.cite(*consent_ids(s, activity), *s.soft_closed)
-    return None if _holds_for(s, to, activity, category) else lacking(s, activity, (category,))
+    if activity.name in s.reading.needing_consent:
+        agreed = consents(s, activity)
+        if not any(g.channel is None or not channels or g.channel in channels for g in agreed):
+            return s.cite(*consent_ids(s, activity), *s.soft_closed)
+    gone = lacking(s, activity, (category,))
+    return None if gone is None or _holds_for(s, to, activity, category) else gone
 
 
 def _holds_for(s: Subject, to: str, activity: Activity, category: str) -> bool:
