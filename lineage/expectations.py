@@ -341,7 +341,7 @@ def _verdicts(r: Rehearsal, s: Subject, row: Row, category: str) -> dict[str, li
     step = next(x for x in r.scenario.steps if x.name == row.step)
     answer = r.played.answers.get(step.name)
     if answer is not None:
-        return {"allowed" if answer.allowed else "blocked": [*answer.reasons, *target_ids(s, row.target or ""), *_kinds(s)]}
+        return {"allowed" if answer.allowed else "blocked": [*answer.reasons, *target_ids(s, row.target or "")]}
     case = s.cases.get(r.played.cases.get(step.name, ""))
     if case is not None:
         declined = bool(case.declined)
@@ -384,10 +384,6 @@ def _verdicts_of(r: Rehearsal, s: Subject, row: Row, category: str) -> dict[str,
     found = _verdicts(r, s, row, category)
     earlier = () if found else r.lives(row.controller, row.person)
     return found or next((v for _, x in earlier if (v := _verdicts(r, x, row, category))), {})
-
-
-def _kinds(s: Subject) -> list[str]:
-    return [k.id for k in s.policy.kinds.values() if k.base == "survey"]
 
 
 def _judge_step(outcome: str) -> Callable[[Rehearsal, Subject, Row, str, dt.date], Found]:

@@ -11,15 +11,12 @@ from dataclasses import dataclass
 from lineage.calendar import EEA
 from lineage.children import child_ids, is_child
 from lineage.ending import target_ids
-from lineage.holding import consent_ids, renewed
-from lineage.keeping import covers, keepings
-from lineage.policy import Activity, Basis, Guard, Ids, Recipient, Role
-from lineage.subject import Item, Reasons, Subject, Use
+from lineage.holding import consent_ids
+from lineage.policy import Activity, Basis, Guard, Ids, Policy, Recipient, Role
+from lineage.stopping import barred, child_block, closed, consents, covered, known, lacking, reaching, suppressed, usable
+from lineage.subject import Reasons, Subject, Use
 
 MARKETING_TOPICS = frozenset({"similar", "unrelated", "newsletter", "offer", "survey", "survey invitation", "new_service"})
-_CHANNEL_TERM = {"email": "email", "sms": "phone", "phone": "phone", "push": "push_token", "post": "address"}
-
-
 ADVERTISING = MARKETING_TOPICS - {"survey", "survey invitation"}
 
 
@@ -77,54 +74,6 @@ def _yes(s: Subject, *ids: str) -> Answer:
     return Answer(allowed=True, reasons=s.cite(*ids))
 
 
-def child_block(s: Subject, activity: Activity) -> Reasons | None:
-    """Give the rules on children that stand in the way of an activity, None if none does."""
-    if not is_child(s):
-        return None
-    if s.underage:
-        return s.cite(*s.underage, activity.id)
-    rules = [g for g in s.policy.guards if g.on == "child"]
-    if any(activity.name in g.exempt for g in rules):
-        return None
-    agreed = any(g.parent and g.activity == activity.name for g in s.grants)
-    if agreed and not activity.marketing:
-        return None
-    return s.cite(*child_ids(s), activity.id)
-
-
-def covered(s: Subject, activity: Activity, categories: Ids) -> Reasons | None:
-    """Give the reasons of a restriction that covers the use, None if there is none."""
-    for cover in s.restrictions:
-        probes = [Item("", activity.name, c, "", 0, 0) for c in categories or activity.categories]
-        hit = [p for p in probes if cover.covers(p)]
-        if hit and (categories or cover.activities is not None or len(hit) == len(probes)):
-            return s.cite(*cover.reasons, activity.id)
-    return None
-
-
-def barred(s: Subject, categories: Ids) -> Reasons | None:
-    """Give the reasons of a restriction of every use of one of the categories, None if there is none."""
-    for cover in s.restrictions:
-        if cover.activities is None and (cover.categories is None or cover.categories & set(categories)):
-            return cover.reasons
-    return None
-
-
-def _suppressed(s: Subject, activity: Activity, channel: str | None) -> Reasons | None:
-    readers = [x.id for x in s.policy.suppression if x.reader]
-    for entry in s.do_not_use:
-        if entry.hidden or entry.target:
-            continue
-        by_scope = entry.scope == "direct_marketing" and activity.marketing
-        by_channel = entry.channel is not None and entry.channel == channel and activity.marketing == "direct"
-        by_activity = entry.activity == activity.name and entry.channel is None
-        if by_channel or ((by_scope or by_activity) and not renewed(s, activity, entry)):
-            ids = [r.id for r in s.policy.rights if activity.name in r.ends or activity.name == r.activity]
-            return s.cite(*entry.reasons, *readers, *(k.id for k in s.policy.kinds.values() if k.base in activity.events),
-                          *ids, *consent_ids(s, activity))  # fmt: skip
-    return None
-
-
 def _against_advertising(s: Subject) -> Reasons | None:
     """Give the reasons of an objection to all direct marketing that no later sign-up has taken back (GDPR art. 21(3))."""
     signed_up = max((*s.times.get("newsletter.subscribed", ()), *s.times.get("consent.given", ())), default=0)
@@ -135,51 +84,62 @@ def _against_advertising(s: Subject) -> Reasons | None:
     return None
 
 
-def usable(s: Subject, activity: Activity) -> list[Item]:
-    """Give what the activity may use: what is kept serves the purpose of the hold, and no other (GDPR art. 5(1)(b))."""
-    own = [i for i in s.live() if i.activity == activity.name]
-    if all(i.use is Use.ORDINARY for i in own):
-        return own
-    asked = s.erased_at is not None or any(i.asked for i in own)
-    active = [k for k in keepings(s, "erasure" if asked else "retention", s.today)
-              if activity.legal or k.hold.activities is not None]  # fmt: skip
-    return [i for i in own if i.use is Use.ORDINARY or any(covers(s, k, i) for k in active)]
-
-
 def message(s: Subject, q: Question) -> Answer:
     """Say whether a message may go out for an activity, over a channel, on a topic."""
     activity = s.policy.activities.get(q.activity or "")
     if activity is None:
         return _no(s, *(r.id for r in s.policy.rights if r.right == "purpose"), "gdpr:5")
-    category = s.policy.by_term().get(_CHANNEL_TERM.get(q.channel or "", ""))
+    reach = s.reading.once(("reaching", activity.name, q.channel), lambda: reaching(s.policy, activity, q.channel))
     stop = (
         child_block(s, activity)
         or s.objected.get(activity.name)
-        or _suppressed(s, activity, q.channel)
-        or covered(s, activity, (category,) if category else ())
+        or suppressed(s, activity, q.channel)
+        or covered(s, activity, reach)
     )
     if stop:
         return _no(s, *stop, activity.id)
-    against = _against_advertising(s) if q.topic in ADVERTISING and activity.marketing == "outreach" else None
-    if against is not None:
-        return _no(s, *against, activity.id)
+    if q.channel and not reach and not any(g.channel == q.channel for g in consents(s, activity)):
+        return _no(s, activity.id, *(consent_ids(s, activity) if activity.needs_consent else ()), "gdpr:5")
+    if q.topic in MARKETING_TOPICS:
+        refusal = _advertising_elsewhere(s, activity, q.topic)
+        if refusal is not None:
+            return refusal
     topic_ids = s.policy.cited_with_of("topic:survey") if q.topic and "survey" in q.topic else ()
-    if activity.unsolicited_needs and q.topic in MARKETING_TOPICS:
-        return _no(s, *activity.unsolicited_needs, activity.id)
-    if not activity.marketing and q.topic in MARKETING_TOPICS:
-        return _no(s, activity.id, "gdpr:5")
-    notices = [r.id for r in s.policy.rights if r.right == "notice" and activity.name in r.activities]
     if activity.needs_consent:
-        return _consented_message(s, q, activity, topic_ids)
+        return _consented_message(s, q, activity, reach, topic_ids)
+    gone = _unreachable(s, activity, reach)
     own = usable(s, activity)
-    if (activity.marketing or s.erased_at is not None) and not own:
-        return _no(s, activity.id, *(s.cases[s.erasure].reasons if s.erasure else ()))
+    if gone is not None or (activity.marketing and not own):
+        return _no(s, *(gone or ()), activity.id)
+    notices = [r.id for r in s.policy.rights if r.right == "notice" and activity.name in r.activities]
+    if q.topic and q.topic.replace(" ", "_") == "policy_change":
+        notices += [g.id for g in s.policy.guards if g.on == "purpose_change"]
     return _yes(s, *notices, activity.id, *topic_ids, *(x for i in own for x in i.why))
 
 
-def _consented_message(s: Subject, q: Question, activity: Activity, topic_ids: Ids) -> Answer:
+def _unreachable(s: Subject, activity: Activity, reach: Ids) -> Reasons | None:
+    """Say why an activity has nothing any more to reach the person by, None if it has, or has never had it."""
+    found = [lacking(s, activity, (c,)) for c in reach] or [lacking(s, activity)]
+    return found[0] if all(found) else None
+
+
+def _advertising_elsewhere(s: Subject, activity: Activity, topic: str) -> Answer | None:
+    """Refuse advertisements in the messages of an activity that is not there for them, or that the person does not want."""
+    against = _against_advertising(s) if topic in ADVERTISING else None
+    if activity.unsolicited_needs:
+        return _no(s, *(against or ()), *activity.unsolicited_needs, activity.id)
+    if not activity.marketing:
+        direct = [a for a in s.policy.activities.values() if a.marketing == "direct"]
+        return _no(s, *(against or ()), activity.id, "gdpr:5", *(i for a in direct for i in (*consent_ids(s, a), a.id)))
+    return _no(s, *against, activity.id) if against is not None and activity.marketing == "outreach" else None
+
+
+def _consented_message(s: Subject, q: Question, activity: Activity, reach: Ids, topic_ids: Ids) -> Answer:
     ids = consent_ids(s, activity)
     grants = [g for g in s.grants if g.activity == activity.name and (g.kinds is None)]
+    gone = _unreachable(s, activity, reach) if grants else None
+    if gone is not None:
+        return _no(s, *gone)
     full = [g for g in grants if not g.soft and (g.channel in (None, q.channel))]
     if full:
         links = [r.id for r in s.policy.links if r.id in s.policy.cited_with]
@@ -202,21 +162,20 @@ def use(s: Subject, q: Question) -> Answer:
         unlisted = [g.id for g in s.policy.guards if g.on == "disclosure" and g.to == "unlisted"]
         return _no(s, *ids, *unlisted, "gdpr:5")
     stop = child_block(s, activity) or s.objected.get(activity.name) or covered(s, activity, q.categories)
-    stop = stop or _suppressed(s, activity, None)
+    stop = stop or suppressed(s, activity, None)
     if stop:
         return _no(s, *stop, activity.id)
     foreign = set(q.categories) - set(activity.categories)
     if foreign:
         return _no(s, activity.id, *(r.id for r in s.policy.rights if r.right == "purpose"), "gdpr:5")
-    held = {i.category for i in usable(s, activity)}
-    gone = s.erased_at is not None and not held & set(q.categories)
     basis = consent_ids(s, activity) if Basis.CONSENT in activity.kinds else (activity.id,)
     if activity.needs_consent and not any(g.activity == activity.name for g in s.grants):
         return _no(s, *basis, *s.soft_closed, activity.id)
+    gone = lacking(s, activity, q.categories)
+    if gone is not None:
+        return _no(s, *gone)
     decided = [i for c in s.cases.values() for i in c.reasons if activity.name in c.acts]
-    if gone:
-        return _no(s, *(s.cases[s.erasure].reasons), activity.id)
-    return _yes(s, *basis, *decided, activity.id)
+    return _yes(s, *basis, *decided, activity.id, *(child_ids(s) if is_child(s) else ()))
 
 
 def read(s: Subject, q: Question) -> Answer:
@@ -233,16 +192,21 @@ def read(s: Subject, q: Question) -> Answer:
     if activity is None or q.target not in (*activity.systems, *activity.recipients):
         purposes = {policy.activities[i.activity].id for i in items if i.activity in policy.activities}
         held_for = (*(i for x in items for i in x.why), *sorted(purposes), activity.id if activity else "")
-        return _no(s, *rules, *target_ids(s, q.target or ""), "gdpr:5", *held_for)
+        purpose = [r.id for r in policy.rights if r.right == "purpose"] if activity is None else []
+        return _no(s, *rules, *purpose, *target_ids(s, q.target or ""), "gdpr:5", *held_for)
     for entry in s.do_not_use:
         if entry.hidden and (not entry.categories or set(entry.categories) & set(q.categories)):
             return _no(s, *entry.reasons, *rules)
     stop = covered(s, activity, q.categories)
     if stop:
         return _no(s, *stop, *rules)
-    own = [i for i in usable(s, activity) if i in items]
-    if items and not own:
-        return _no(s, *rules, *(i for x in items for i in x.why), activity.id)
+    own = [i for i in usable(s, activity) if i.target == q.target and i.category in q.categories]
+    has = {i.category for i in own}
+    others = [i for i in items if i.category not in has]
+    if others or not set(q.categories) <= set(activity.categories):
+        gone = [i for c in q.categories if c not in has for i in lacking(s, activity, (c,)) or ()]
+        holders = {policy.activities[i.activity].id: None for i in others if i.activity in policy.activities}
+        return _no(s, *rules, *(i for x in others for i in x.why), *gone, activity.id, *holders)
     return _yes(s, *rules, activity.id, *(i for x in own for i in x.why))
 
 
@@ -286,10 +250,14 @@ def disclosure(
     stop = _unmet(s, fitting, recipient, ground=ground, agreement=agreement, vetted=vetted)
     if stop is not None:
         return _no(s, *stop, recipient.id)
-    stop = _transfer(s, country, safeguard, recipient.role)
+    stop = _transfer(s, country, safeguard, recipient)
     if stop is not None:
         return _no(s, *stop, recipient.id)
-    return _content(s, to, categories, ids, purpose=purpose, ground=ground)
+    granted = any(ground in g.grounds for g in fitting)
+    if purpose and not granted and not serves(s, recipient, str(purpose), ground):
+        rights = [r.id for r in policy.rights if r.right == "purpose"]
+        return _no(s, *ids, *rights, "gdpr:5", *(a.id for a in [policy.activities.get(str(purpose))] if a is not None))
+    return _content(s, recipient, categories, ids, purpose=purpose, ground=ground)
 
 
 def secret(s: Subject, to: str, *, ground: object, instrument: object) -> Reasons:
@@ -323,35 +291,82 @@ def _unmet(s: Subject, rules: list[Guard], to: Recipient, *, ground: object, agr
     return None
 
 
-def _transfer(s: Subject, country: object, safeguard: object, role: Role) -> Ids | None:
+def reported(s: Subject, to: Recipient, country: object) -> list[Guard]:
+    """Give the rules by which a transfer to a recipient is reported rather than refused: where the policy says it lies."""
+    if not country or country in EEA or to.location not in (None, country):
+        return []
+    return [g for g in s.policy.guards if g.on == "transfer" and g.warns and g.to == to.name]
+
+
+def _transfer(s: Subject, country: object, safeguard: object, to: Recipient) -> Ids | None:
     if not country or country in EEA:
         return None
     rules = [g for g in s.policy.guards if g.on == "transfer"]
     needing = [g for g in rules if g.needs == "safeguard"]
-    if safeguard or role is Role.AUTHORITY:
+    if safeguard or to.role is Role.AUTHORITY or reported(s, to, country):
         return None
     if needing:
         return tuple(i for g in needing for i in (g.id, *g.cites))
     return ("gdpr:44", *(g.id for g in rules))
 
 
-def _content(s: Subject, to: str, categories: Ids, ids: Ids, *, purpose: object, ground: object) -> Answer:
+def _lawful(recipient: Recipient, ground: object) -> bool:
+    """Tell whether the law, or a claim, lets the recipient have what no activity would give it."""
+    authority = recipient.role is Role.AUTHORITY
+    return (authority and ground != "consent") or (recipient.role is Role.INDEPENDENT and ground == "law")
+
+
+def serves(s: Subject, recipient: Recipient, purpose: str, ground: object) -> bool:
+    """Tell whether the recipient may get data for the purpose: the policy names it with that activity."""
+    activity = s.policy.activities.get(purpose)
+    if _lawful(recipient, ground):
+        return True
+    return activity is not None and (recipient.name in activity.recipients or recipient.role is Role.AFFILIATE)
+
+
+def openings(s: Subject, to: str, category: str, purpose: object = None) -> tuple[list[Activity], Reasons]:
+    """Give the activities for which a recipient may get a category, and why it may not for the others.
+
+    Those are asked that name the recipient, or the purpose alone; where none does, any that lists the category and is not
+    there for the law alone. One that never had it counts only where no other has it or had it.
+    """
+    named = s.policy.activities.get(str(purpose))
+    if named is not None and category in named.categories:
+        return ([], stop) if (stop := closed(s, named, category, to)) else ([named], ())
+    able = s.reading.once(("able", to, category), lambda: _able(s.policy, to, category))
+    asked = [a for a in able if known(s, a, category)] or able
+    if not asked and s.erased_at is not None:
+        return [], s.cite(*s.cases[s.erasure].reasons)
+    shut = [(a, closed(s, a, category, to)) for a in asked]
+    return [a for a, stop in shut if stop is None], s.cite(*(i for _, stop in shut if stop for i in stop))
+
+
+def _able(policy: Policy, to: str, category: str) -> list[Activity]:
+    listing = [a for a in policy.activities.values() if category in a.categories]
+    return [a for a in listing if to in a.recipients] or [a for a in listing if not a.legal] or listing
+
+
+def _content(s: Subject, recipient: Recipient, categories: Ids, ids: Ids, *, purpose: object, ground: object) -> Answer:
     policy = s.policy
-    recipient = policy.recipients[to]
-    naming = [a for a in policy.activities.values() if to in a.recipients]
+    naming = s.reading.once(
+        ("naming", recipient.name), lambda: [a for a in policy.activities.values() if recipient.name in a.recipients]
+    )
+    named = policy.activities.get(str(purpose))
     wide = recipient.role in (Role.AUTHORITY, Role.AFFILIATE) or bool(ground)
     if recipient.receives is not None and not set(categories) <= recipient.receives:
         return _no(s, *ids, *(a.id for a in naming))
-    if not wide and naming and not all(any(c in a.categories for a in naming) for c in categories):
-        return _no(s, *ids, *(a.id for a in naming))
-    serving = [a for a in naming if any(c in a.categories for c in categories)]
-    named = policy.activities.get(str(purpose))
-    for activity in [named] if named is not None else serving:
-        stop = covered(s, activity, categories) or s.objected.get(activity.name) or child_block(s, activity)
-        if stop and len(serving) <= 1:
-            return _no(s, *stop, *ids)
+    scope = [named] if named in naming else naming
+    if not wide and scope and not all(any(c in a.categories for a in scope) for c in categories):
+        return _no(s, *ids, *(a.id for a in scope))
     stop = barred(s, categories)
     if stop and ground != "law":
         return _no(s, *stop, *ids)
+    serving = [a for a in scope if any(c in a.categories for c in categories)]
+    if not _lawful(recipient, ground):
+        found = [openings(s, recipient.name, c, purpose) for c in categories]
+        for open_, stops in found:
+            if stops and not open_:
+                return _no(s, *stops, *ids)
+        serving = [a for a in serving if any(a in open_ for open_, _ in found)]
     transfers = [i for g in policy.guards if g.on == "transfer" for i in (g.id, *g.cites)]
-    return _yes(s, *ids, *(a.id for a in serving), *((named.id,) if named else ()), *transfers)
+    return _yes(s, *ids, *(a.id for a in serving), *transfers)

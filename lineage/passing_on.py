@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from lineage.calendar import EEA
 from lineage.ending import target_ids
-from lineage.guards import disclosure, secret
+from lineage.guards import disclosure, openings, reported, secret
 from lineage.holding import Happening, consented, narrowed, put, receives, stopped, verdict
 from lineage.policy import Activity, Ids
 from lineage.rights import CHANNEL_TERM
@@ -57,7 +57,7 @@ def disclosed(s: Subject, e: Happening) -> None:
     """Take note that a party got categories; judge whether it might."""
     to = str(e.fields.get("to"))
     facts = {k: e.fields.get(k) for k in ("ground", "country", "safeguard")}
-    reported = secret(s, to, ground=facts["ground"], instrument=e.fields.get("legal_instrument"))
+    hushed = secret(s, to, ground=facts["ground"], instrument=e.fields.get("legal_instrument"))
     for category in sorted(e.categories):
         answer = disclosure(s, to, (category,), **facts)
         verdict(s, e, "allowed" if answer.allowed else "blocked", answer.reasons, to, (category,))
@@ -65,14 +65,19 @@ def disclosed(s: Subject, e: Happening) -> None:
         if not answer.allowed:
             continue
         naming = [a for a in s.policy.activities.values() if to in a.recipients]
-        fitting = [a for a in naming if category in a.categories] or naming
+        listing = [a for a in naming if category in a.categories] or naming
+        fitting = [a for a in openings(s, to, category)[0] if a in listing] or listing
         for name in [a.name for a in fitting] or [""]:
             item = put(s, e, to, name, category, answer.reasons, matter="")
-            item.tags.update(("disclosed", "reported" if reported else "named"))
-            item.cites.update(reported)
+            item.tags.update(("disclosed", "reported" if hushed else "named"))
+            item.cites.update(hushed)
             if e.fields.get("country") and e.fields["country"] not in EEA:
                 item.tags.add("outside_eea")
                 item.cites.update(s.cite(*(i for g in s.policy.guards if g.on == "transfer" for i in (g.id, *g.cites))))
+    recipient = s.policy.recipients.get(to)
+    warned = reported(s, recipient, facts["country"]) if recipient is not None else []
+    if warned:
+        s.note("warned", s.cite(*(g.id for g in warned)), about="transfer without a safeguard", target=to)
 
 
 def import_refusal(s: Subject, e: Happening, activities: list[Activity]) -> tuple[str, Ids] | None:

@@ -191,7 +191,7 @@ class Pipeline:
             key = self.current(controller, *identifier)
             policy, facts = self.policies[controller], self.store.facts((key,))
             subject = self._states.same(name, policy, key, facts, now)
-            subject = subject or self.folds.state(facts, controller, now)
+            subject = subject or self._forgotten(key, policy, facts, now) or self.folds.state(facts, controller, now)
             self._states.keep(name, stamp, key, facts, subject)
             found = key, subject
         key, subject = found
@@ -200,6 +200,14 @@ class Pipeline:
             extra = tuple(g.id for g in subject.policy.guards if g.on == "log")
             self.answers.add(key, controller, question, answer, extra, now)
         return answer
+
+    def _forgotten(self, key: Key, policy: Policy, facts: Facts, now: int) -> Subject | None:
+        """Give the state of an erased person whom the graph has forgotten, and who has not come back: all is erased, still."""
+        if facts.identifiers or key not in self.store.tombstones((key,)):
+            return None
+        subject = Subject(policy)
+        fold.apply(subject, fold.Revenant(now, "erased"))
+        return subject
 
     # -- what follows ------------------------------------------------------------------------------------------
 

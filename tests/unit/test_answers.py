@@ -175,3 +175,26 @@ def test_a_question_asked_again_reads_nothing_and_writes_nothing_at_once(monkeyp
         monkeypatch.setattr(shop.store, name, lambda *_: pytest.fail("the store was asked"))
     assert allowed(shop, "2024-03-01T02:00")
     assert shop.pipeline.answers.waiting == 2
+
+
+def test_of_an_erased_person_whom_the_graph_has_forgotten_nothing_may_be_used_until_the_person_comes_back() -> None:
+    shop = Shop("apof")
+    asked = {"name": "Ann Buyer", "email": "buyer@example.org", "message": "Where is it?"}
+    shop.take(shop.event("support.opened", "2024-03-01", matter="M-1", data=asked), now="2024-03-01")
+    shop.take(shop.event("support.closed", "2024-03-02", matter="M-1"), now="2024-03-02")
+    shop.request("erasure", "2024-04-01")
+    shop.acknowledge_all("2024-04-02")
+    assert not shop.store.known((shop.pipeline.keys.key("apof", *BUYER)[0],))
+    questions = [
+        Question("use", activity="customer_service", categories=("email",)),
+        Question("message", activity="customer_service", channel="email"),
+        Question("disclosure", to="address_validation", categories=("name",)),
+    ]
+
+    def answers(now: str) -> list[bool]:
+        return [shop.pipeline.ask("apof", BUYER, q, at(now)).allowed for q in questions]
+
+    assert answers("2024-06-01") == [False, False, False]
+    assert shop.pipeline.ask("apof", BUYER, questions[0], at("2024-06-01")).reasons[0] == "A-ERA-1"
+    shop.take(shop.event("support.opened", "2024-06-02", matter="M-2", data=asked), now="2024-06-02")
+    assert answers("2024-06-02T12:00")[:2] == [True, True]
