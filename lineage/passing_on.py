@@ -57,9 +57,12 @@ def disclosed(s: Subject, e: Happening) -> None:
     """Take note that a party got categories; judge whether it might."""
     to = str(e.fields.get("to"))
     facts = {k: e.fields.get(k) for k in ("ground", "country", "safeguard")}
+    # Where a rule is about this recipient by name, what has happened must show the agreement that the rule needs.
+    strict = [g for g in s.policy.guards if (g.on, g.to, g.needs) == ("disclosure", to, "agreement")]
+    agreement = facts["ground"] in ("agreement", *strict[0].grounds) if strict else None
     hushed = secret(s, to, ground=facts["ground"], instrument=e.fields.get("legal_instrument"))
     for category in sorted(e.categories):
-        answer = disclosure(s, to, (category,), **facts)
+        answer = disclosure(s, to, (category,), agreement=agreement, **facts)
         verdict(s, e, "allowed" if answer.allowed else "blocked", answer.reasons, to, (category,))
         s.note("logged", answer.reasons, about="disclosed" if answer.allowed else "disclosure blocked", target=to)
         if not answer.allowed:
