@@ -8,16 +8,18 @@ the API write at once; what they were wrong about by the time they write is noti
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any, LiteralString, Self
 
 from lineage.digest import graph_digest
+from lineage.errors import Conflict
 from lineage.landing import Landing
 from lineage.neo4j_schema import migrate
 from lineage.neo4j_server import Neo4jServer, Transaction, ask
 from lineage.neo4j_types import draw_shapes, erase_drawing
-from lineage.neo4j_write import lock_types, prepare, write_work
+from lineage.neo4j_write import Vanished, lock_types, prepare, write_work
 from lineage.store import (
     AuditRow,
     Batch,
@@ -36,6 +38,7 @@ from lineage.store import (
 
 _KEY_MIN, _KEY_MAX = -(1 << 63), (1 << 63) - 1
 _PAGE_KEYS = 2_000
+_VANISHED_MAX = 20
 Landings = Callable[[Shape], Iterable[Landing]]
 _KINDS = {"SAME_PERSON": "same", "USES_DEVICE": "device"}
 
@@ -70,7 +73,11 @@ class Neo4jStore:
     def write(self, batch: Batch) -> int:
         """Write everything in one transaction and return the number of rows of facts touched."""
         work = prepare(batch, self._landings)
-        return self._server.write(lambda tx: write_work(tx, work))
+        for _ in range(_VANISHED_MAX):
+            with contextlib.suppress(Vanished):
+                return self._server.write(lambda tx: write_work(tx, work))
+        msg = "other workers delete what this one writes to, again and again"
+        raise Conflict(msg)
 
     def draw(self, landings: Landings | None = None) -> None:
         """Draw anew what the policies say of all shapes, when one is deployed."""

@@ -34,6 +34,10 @@ Rows = list[list[Any]]
 _DEVICE = "cookie"
 
 
+class Vanished(Exception):
+    """A key was deleted by another transaction while this one waited for it: run it again."""
+
+
 @dataclass(slots=True)
 class Work:
     """A batch made ready: sorted, without repetitions, as rows for statements."""
@@ -131,7 +135,8 @@ _LOCK: LiteralString = (
     "UNWIND $rows AS r MERGE (k:Key {key: r[0]})"
     " ON CREATE SET k.version = $first ON MATCH SET k.version = k.version + 1"
     " WITH r, CASE WHEN k.version = $first THEN 0 ELSE k.version - 1 END AS before"
-    " RETURN collect(CASE WHEN before = 0 THEN r[0] END), count(CASE WHEN r[1] >= 0 AND r[1] <> before THEN 1 END)"
+    " RETURN collect(CASE WHEN before = 0 THEN r[0] END), count(CASE WHEN r[1] >= 0 AND r[1] <> before THEN 1 END),"
+    " count(CASE WHEN before IS NULL THEN 1 END)"
 )
 _STONES: LiteralString = "UNWIND $keys AS key MATCH (t:Tombstone {key: key}) RETURN t.key, t.at"
 
@@ -139,13 +144,16 @@ _STONES: LiteralString = "UNWIND $keys AS key MATCH (t:Tombstone {key: key}) RET
 async def _lock(tx: Transaction, work: Work) -> set[Key]:
     """Lock all keys, compare what the batch was worked out from, and give the keys that were not there.
 
-    A key's first version is a time in milliseconds and 20 random bits, so that one that is deleted and made again is
-    never taken for the one that was seen.
+    Whoever waits for a node that is deleted meanwhile is let go with a node that has no properties and takes none:
+    `Vanished`, and the transaction must begin anew. A key's first version is a time in milliseconds and 20 random bits, so
+    that one that is deleted and made again is never taken for the one that was seen.
     """
     if not work.keys:
         return set()
     first = (time.time_ns() // 1_000_000 << 20) | secrets.randbits(20)
-    [[made, stale]] = await ask(tx, _LOCK, rows=work.keys, first=first)
+    [[made, stale, gone]] = await ask(tx, _LOCK, rows=work.keys, first=first)
+    if gone:
+        raise Vanished
     if stale or not work.batch.known.isdisjoint(made):
         msg = "another worker has changed the facts"
         raise Conflict(msg)

@@ -7,6 +7,7 @@ import dataclasses
 import random
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -289,6 +290,44 @@ def test_nothing_is_written_under_an_identifier_that_was_there_and_is_forgotten(
         store.write(late)
     assert cypher("MATCH (k:Key) RETURN k") == []
     assert store.next_due() is None
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.05, 0.15, 0.3])
+def test_what_waits_for_a_key_that_is_deleted_meanwhile_does_not_take_it_for_what_it_was(
+    opened: Opener, cypher: Cypher, neo4j_clean: Neo4jAt, wait: float
+) -> None:
+    """The server lets a waiting statement go on with the node that it had found, though there is none any more."""
+    store = opened()
+    auth = (neo4j_clean.user, neo4j_clean.password)
+    with neo4j.GraphDatabase.driver(neo4j_clean.uri, auth=auth) as driver, driver.session(database="neo4j") as session:
+        for n in range(8):
+            key, blind = 5000 + n, 6000 + n
+            store.write(Batch(identifiers=[identifier(key), identifier(blind)]))
+            stale = Batch(cases=[CaseRow(f"k{key}", key, "acme", "erasure", 5, "open", "{}")], watched={key: True},
+                          seen=dict(store.facts([key]).version))  # fmt: skip
+
+            def late(batch: Batch = stale) -> bool:
+                time.sleep(wait)
+                try:
+                    store.write(batch)
+                except Conflict:
+                    return False
+                return True
+
+            with ThreadPoolExecutor(2) as pool, session.begin_transaction() as tx:
+                tx.run(neo4j_write._LOCK, rows=[[key, -1], [blind, -1]], first=1 << 60).consume()
+                told = Batch(entries=[Entry(blind, f"e{blind}", 5, "request", "{}")], due={blind: 0})
+                works = [pool.submit(late), pool.submit(late, told)]
+                time.sleep(0.1)
+                tx.run("MATCH (k:Key) WHERE k.key IN $keys DETACH DELETE k", keys=[key, blind]).consume()
+                time.sleep(0.25)
+                tx.commit()
+                assert [w.result() for w in works] == [False, True], (
+                    "what has seen what is gone is stale; what has seen nothing is written"
+                )
+            assert cypher("MATCH (c:Case {id: $id}) RETURN c", id=f"k{key}") == []
+            assert cypher("MATCH (k:Key {key: $key}) RETURN k", key=key) == []
+            assert cypher("MATCH (k:Key {key: $key})-[:TOLD]->(e:Entry) RETURN k.due, e.id", key=blind) == [(0, f"e{blind}")]
 
 
 def test_an_event_and_an_erasure_of_its_person_at_once_end_in_one_of_two_ways(opened: Opener, cypher: Cypher) -> None:
