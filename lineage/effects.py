@@ -16,6 +16,7 @@ import orjson
 from lineage.children import is_child
 from lineage.fold import keepings_of_case, next_due, pending_because
 from lineage.holding import Happening
+from lineage.reactions import NONE, Clocks
 from lineage.rights import answer_day
 from lineage.store import AuditRow, Batch, CaseRow, CommandRow, Facts, Identifier, Key, Tombstone
 from lineage.subject import Command, Note, Subject
@@ -42,10 +43,10 @@ def dump(value: object) -> str:
 
 
 def effects(s: Subject, facts: Facts, now: int, successor: Callable[[Identifier], Key],
-            shared: frozenset[Key] = frozenset(), *, forgets: bool = True, ran_out: bool = False) -> Effects:  # fmt: skip
+            shared: frozenset[Key] = frozenset(), *, forgets: bool = True, clocks: Clocks = NONE) -> Effects:  # fmt: skip
     """Compare a folded state with what the store has of it.
 
-    `shared` are devices that another person uses too; `ran_out` says that a clock of retention may have run out already.
+    `shared` are devices that another person uses too; `clocks` says what may run out for it, whatever comes.
     """
     batch = Batch()
     key, controller = facts.keys[0], s.policy.id
@@ -71,7 +72,9 @@ def effects(s: Subject, facts: Facts, now: int, successor: Callable[[Identifier]
     if at is None and waits is not None and waits < _NO_END and forgets:
         at = waits
     # Once something has ended, any event may bring what has to end at once: it is not left to wait for a day.
-    watched = bool(ran_out or s.cases or s.changes or s.do_not_use or s.objected or s.restrictions) or is_child(s)
+    watched = bool(clocks.out or s.cases or s.changes or s.do_not_use or s.objected or s.restrictions) or is_child(s)
+    if not watched and clocks.next is not None:
+        at = min(at, clocks.next) if at is not None else clocks.next
     for identifier in facts.identifiers:
         batch.due_exact[identifier.key] = at if identifier.key == key else None
         batch.watched[identifier.key] = watched

@@ -239,8 +239,8 @@ class Pipeline:
         now = max([now, *(line.at for line in facts.entries if line.kind in _BY_OUR_CLOCK)])
         subject = self.folds.state(facts, controller, now)
         shared = self._shared_devices(facts) if subject.erased_at is not None else frozenset()
-        ran_out = self.intake.reactions.ran_out(facts.observations, now)
-        found: Effects = effects(subject, facts, now, self._successors.next_key, shared, forgets=self._forgets, ran_out=ran_out)
+        clocks = self.intake.reactions.clocks(facts.observations, now)
+        found: Effects = effects(subject, facts, now, self._successors.next_key, shared, forgets=self._forgets, clocks=clocks)
         batch = found.batch
         batch.seen = dict(facts.version)
         self._known.update({i.key: found.watched for i in facts.identifiers})

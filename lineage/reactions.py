@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import schemas
 from lineage.calendar import Duration
@@ -30,6 +31,16 @@ class Reaction:
     now: bool
     after: int | None
     edges: int
+
+
+class Clocks(NamedTuple):
+    """Whether a clock of retention may have run out, and the first second (if any) in which another may."""
+
+    out: bool = False
+    next: int | None = None
+
+
+NONE = Clocks()
 
 
 class Reactions:
@@ -63,9 +74,13 @@ class Reactions:
             found = self._found[shape] = self._work_out(shape)
         return found
 
-    def ran_out(self, observations: Iterable[Observation], now: int) -> bool:
-        """Tell whether a clock that one of these events has started may have run out by now."""
-        return any((after := self.of(o.shape).after) is not None and o.at + after <= now for o in observations)
+    def clocks(self, observations: Iterable[Observation], now: int) -> Clocks:
+        """Say of the clocks that these events have started whether one may be out by now, and when the next may be.
+
+        What comes later may be bound by such a clock though nothing is today, so the time is kept in mind.
+        """
+        ends = {o.at + after for o in observations if (after := self.of(o.shape).after) is not None}
+        return Clocks(any(end <= now for end in ends), min((end for end in ends if end > now), default=None))
 
     def _work_out(self, id_: int) -> Reaction:
         shape = self._shapes.by_id[id_]

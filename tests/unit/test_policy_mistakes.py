@@ -43,7 +43,7 @@ def line_of(text: str) -> int:
         ("name: market_research, categories", "name: market_research, name: x, categories", "the key 'name' stands here twice"),
         ("omits: [password]", "omits: [passwort]", "'passwort' is not among the categories; did you mean password?"),
         ("exempt: [personal_communication]", "exempt: [chat]", "'chat' is not among the activities"),
-        ("to: third_party_advertiser, cites", "to: advertiser, cites", "'advertiser' is not among the recipients and roles"),
+        ("to: third_party_advertiser, needs", "to: advertiser, needs", "'advertiser' is not among the recipients and roles"),
         ("duration: ['param:legal_warranty', P2Y]", "duration: [two years]", "'two years'"),
         ("last: {parameter: bookkeeping}", "last: {parameter: bookeeping}", "'bookeeping' is not among the statutory parameters"),
         ("then: V-RET-2", "then: V-RET-9", "'V-RET-9' is not among the retention"),
