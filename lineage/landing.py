@@ -6,6 +6,7 @@ which recipients may get them. What becomes of one person's event (consents, obj
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from lineage.facts import ShapeBody, decode_shape
@@ -49,6 +50,10 @@ def landings(policy: Policy, type_: str, body: ShapeBody) -> tuple[Landing, ...]
     by_term = policy.by_term()
     carried = {by_term[t] for t in body.terms if t in by_term}
     carried |= {c.id for c in policy.categories.values() if type_ in c.arises_from}
+    if type_ in ("data.derived", "data.copied", "data.disclosed"):
+        named = fields.get("categories")
+        carried |= {by_term[t] for t in (named if isinstance(named, tuple) else ()) if t in by_term}
+        return tuple(_passed_on(policy, type_, fields, carried))
     found = []
     for activity in policy.activities.values():
         base = next((k.base for k in kinds if k.base in activity.events), None)
@@ -57,6 +62,26 @@ def landings(policy: Policy, type_: str, body: ShapeBody) -> tuple[Landing, ...]
             if landing.categories or landing.recipients:
                 found.append(landing)
     return tuple(found)
+
+
+def _passed_on(policy: Policy, type_: str, fields: Mapping[str, object], carried: frozenset[str] | set[str]) -> Iterator[Landing]:
+    """Give where data land that an activity has concluded, or that went to a system or a party by name."""
+    to = str(fields.get("to"))
+    for activity in policy.activities.values():
+        held = tuple(c for c in activity.categories if c in carried)
+        if not held:
+            continue
+        if type_ == "data.derived":
+            if activity.name == fields.get("activity"):
+                yield _landing(policy, activity, "", held, type_)
+            continue
+        bases = tuple(dict.fromkeys(g.kind.value for g in activity.basis))
+        recipient = policy.recipients.get(to)
+        there = (Holder(to, held, recipient.role.value if recipient is not None else ""),)
+        if to in policy.systems:
+            yield Landing(activity.id, activity.name, bases, held, there, ())
+        elif recipient is not None:
+            yield Landing(activity.id, activity.name, bases, held, (), there)
 
 
 def landings_of(policy: Policy | None, shape: Shape) -> tuple[Landing, ...]:

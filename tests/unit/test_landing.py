@@ -79,3 +79,18 @@ def test_no_holding_of_an_order_is_missing(controller: str) -> None:
         held = shop.items("2024-03-06")
         assert held
         assert held <= found
+
+
+def test_what_was_concluded_copied_or_disclosed_lands_where_the_event_says() -> None:
+    name = policy_file.load("webco").categories["name"].term
+    terms = (name,)
+    assert of("data.derived", activity="no_such", categories=terms) == {}
+    derived = of("data.derived", activity="risk_and_fraud", categories=terms)
+    assert {x: names(landing) for x, landing in derived.items()} == {"risk_and_fraud": (["microsoft_365"], ["microsoft"])}
+    copied = of("data.copied", **{"from": "wix", "to": "microsoft_365"}, categories=terms)
+    assert copied["risk_and_fraud"].categories == ("name",)
+    assert {names(landing)[0][0] for landing in copied.values()} == {"microsoft_365"}
+    disclosed = of("data.disclosed", to="acquirer_or_seller", categories=terms)
+    assert {(h.name, h.categories) for landing in disclosed.values() for h in landing.recipients} == {
+        ("acquirer_or_seller", ("name",))
+    }
