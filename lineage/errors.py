@@ -9,6 +9,7 @@
     │   └── PolicyError     a policy file is wrong: file, line, reason
     └── WorldError          the world is wrong: stop taking events, keep them, try again
         ├── StoreUnavailable
+        │   └── TooMuch     one transaction takes longer than the store allows: write less at once
         ├── StoreInUse      another process has the file
         ├── Conflict        another worker was faster: work it out again
         └── IdentifierCollision
@@ -61,6 +62,10 @@ class WorldError(LineageError):
 
 class StoreUnavailable(WorldError):
     """The store cannot be read or written now (full disk, locked, connection gone)."""
+
+
+class TooMuch(StoreUnavailable):
+    """A transaction took longer than the store allows; half of it may not."""
 
 
 class StoreInUse(WorldError):

@@ -51,6 +51,11 @@ class Taken:
     dropped: int = 0
     touched: set[Key] = field(default_factory=set)
 
+    def __add__(self, other: Taken) -> Taken:
+        """Give what became of both."""
+        return Taken(self.events + other.events, self.dead + other.dead, self.rows + other.rows, self.edges + other.edges,
+                     self.dropped + other.dropped, self.touched | other.touched)  # fmt: skip
+
 
 class Intake:
     """Makes batches of what comes. `known` says of identifiers that are there whether their events are looked at one by one."""

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from neo4j import AsyncDriver, AsyncGraphDatabase, AsyncManagedTransaction, unit_of_work
 from neo4j.exceptions import AuthError, DriverError, IncompleteCommit, Neo4jError, ServiceUnavailable
 
-from lineage.errors import LineageError, StoreUnavailable
+from lineage.errors import LineageError, StoreUnavailable, TooMuch
 
 # The driver logs what it tries again with the server's own words, and these may quote what was written.
 logging.getLogger("neo4j").setLevel(logging.CRITICAL)
@@ -48,12 +48,16 @@ _THERE_ALREADY = frozenset(
         "Neo.ClientError.Schema.IndexAlreadyExists",
     },
 )
+_TOO_LONG = frozenset(
+    {
+        "Neo.ClientError.Transaction.TransactionTimedOut",
+        "Neo.ClientError.Transaction.TransactionTimedOutClientConfiguration",
+    },
+)
 _CAUSES = {
     "Neo.ClientError.Security.Unauthorized": "the server refuses the user or the password",
     "Neo.ClientError.Security.CredentialsExpired": "the password has to be changed first",
     "Neo.ClientError.Security.AuthenticationRateLimit": "the server refuses the user or the password, too often in a row",
-    "Neo.ClientError.Transaction.TransactionTimedOut": "the transaction took too long",
-    "Neo.ClientError.Transaction.TransactionTimedOutClientConfiguration": "the transaction took too long",
     "Neo.ClientError.Database.DatabaseNotFound": "there is no such database",
 }
 
@@ -162,6 +166,9 @@ class Neo4jServer:
         except TimeoutError:
             msg = f"{self._place}: no answer for {ANSWER_SECONDS_MAX:.0f} seconds"
         except (Neo4jError, DriverError, OSError) as error:
+            if isinstance(error, Neo4jError) and error.code in _TOO_LONG:
+                msg = f"{self._place}: the transaction took too long"
+                raise TooMuch(msg) from None
             msg = f"{self._place}: {_cause(error)}"
         except (asyncio.CancelledError, concurrent.futures.CancelledError):
             msg = f"{self._place}: the store was closed meanwhile"

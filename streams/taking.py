@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import schemas
-from lineage.errors import BadEvent, Undecodable, WorldError
+from lineage.errors import BadEvent, TooMuch, Undecodable, WorldError
 from lineage.intake import Received, Taken
 from lineage.store import Batch, Position
 from lineage.tagging import Tagged
@@ -103,9 +103,17 @@ class Taker:
         return taken
 
     def write(self, records: Sequence[Received], tagged: Sequence[Tagged | BadEvent], now: int) -> Taken:
-        """Write a batch; if the engine fails on it, event by event, so that one does not hold up all."""
+        """Write a batch; if it is too much for one transaction, in halves; if the engine fails on it, event by event.
+
+        So neither a slow store nor one event holds up all.
+        """
         try:
             return self._engine.pipeline.ingest(records, now, tagged)
+        except TooMuch:
+            if len(records) == 1:
+                raise
+            half = len(records) // 2
+            return self.write(records[:half], tagged[:half], now) + self.write(records[half:], tagged[half:], now)
         except WorldError:
             raise
         except Exception as error:  # noqa: BLE001 - a defect of ours must not stop all events

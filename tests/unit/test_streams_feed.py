@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from shop import ORDER, Shop, at
 
-from lineage.errors import StoreUnavailable
+from lineage.errors import StoreUnavailable, TooMuch
 from lineage.intake import Received, Taken
 from lineage.store import Key
 from lineage.subject import Subject
@@ -38,6 +38,22 @@ class Broken:
         return taken
 
 
+class Slow:
+    """A pipeline over a store that is too slow for many records in one transaction."""
+
+    def __init__(self, shop: Shop, most: int) -> None:
+        self.real, self.most, self.sizes = shop.pipeline, most, list[int]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    def ingest(self, records: Sequence[Received], now: int, tags: Any = None) -> Taken:
+        self.sizes.append(len(records))
+        if len(records) > self.most:
+            raise TooMuch
+        return self.real.ingest(records, now, tags)
+
+
 @pytest.fixture
 def shop() -> Iterator[Shop]:
     found = Shop()
@@ -53,6 +69,17 @@ def write(shop: Shop, pipeline: Any, *orders: str) -> tuple[Taker, Taken]:
     nothing: Any = None
     taker = Taker(engine, nothing, nothing, Figures())
     return taker, taker.write(records, [pipeline.tag(v) for v in values], NOW)
+
+
+def test_what_is_too_much_for_one_transaction_is_written_in_halves(shop: Shop) -> None:
+    slow = Slow(shop, 2)
+    _, taken = write(shop, slow, *(f"a{n}" for n in range(7)))
+    assert slow.sizes == [7, 3, 1, 2, 4, 2, 2]
+    assert (taken.events, taken.dead) == (7, 0)
+    assert taken.rows > 0
+    assert shop.store.counts()["observations"] == 7
+    with pytest.raises(TooMuch):
+        write(shop, Slow(shop, 0), "b1")
 
 
 def test_an_event_that_the_engine_fails_on_ends_in_the_dead_letters_and_the_others_in_the_graph(shop: Shop) -> None:
