@@ -58,6 +58,7 @@ _CAUSES = {
     "Neo.ClientError.Security.Unauthorized": "the server refuses the user or the password",
     "Neo.ClientError.Security.CredentialsExpired": "the password has to be changed first",
     "Neo.ClientError.Security.AuthenticationRateLimit": "the server refuses the user or the password, too often in a row",
+    "Neo.ClientError.Transaction.LockClientStopped": "the transaction waited too long for others",
     "Neo.ClientError.Database.DatabaseNotFound": "there is no such database",
 }
 

@@ -36,7 +36,7 @@ from servers.fixtures import Neo4jAt, empty_neo4j
 
 from lineage import neo4j_cascades, neo4j_server, neo4j_store, neo4j_types, neo4j_write
 from lineage.digest import verify_chain
-from lineage.errors import Conflict, StoreUnavailable
+from lineage.errors import Conflict, StoreUnavailable, TooMuch
 from lineage.landing import Holder, Landing
 from lineage.neo4j_store import Neo4jStore
 from lineage.store import Batch, CaseRow, Entry, Link, Position, Tombstone
@@ -615,3 +615,23 @@ def test_every_statement_finds_what_it_looks_for_by_index(store: Neo4jStore, cyp
             if re.match(r"AllNodes|NodeByLabel|NodeByIdScan|\w*RelationshipType\w*Scan|\w*AllRelationships", step)
         ]
         assert scans == [] or name in SCANS_ALLOWED, (name, plan)
+
+
+def test_a_transaction_that_takes_too_long_is_too_much_and_one_that_waits_too_long_comes_again(
+    store: Neo4jStore, neo4j_clean: Neo4jAt, cypher: Cypher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neo4j_server, "TRANSACTION_SECONDS_MAX", 0.5)
+    store.write(Batch(identifiers=[identifier(MAIL)]))
+    with pytest.raises(TooMuch, match="took too long"):
+        store._server.write(lambda tx: neo4j_server.ask(tx, "UNWIND range(1, 1000000000) AS x RETURN sum(x % 7)"))
+    auth = (neo4j_clean.user, neo4j_clean.password)
+    late = Batch(identifiers=[identifier(PHONE)], entries=[Entry(MAIL, "e1", 5, "request", "{}")])
+    with neo4j.GraphDatabase.driver(neo4j_clean.uri, auth=auth) as driver, driver.session(database="neo4j") as session:
+        tx = session.begin_transaction()
+        tx.run(neo4j_write._LOCK, rows=[[MAIL, -1]], first=1 << 60).consume()
+        with pytest.raises(StoreUnavailable, match="(took|waited) too long"):
+            store.write(late)
+        assert [key for key, *_ in cypher(KINDS["identifiers"])] == [MAIL]
+        tx.close()
+    assert store.write(late) > 0
+    assert len(cypher(KINDS["entries"])) == 1
