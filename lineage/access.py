@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lineage.ending import issue, target_ids
+from lineage.keeping import kept_now
 from lineage.policy import Basis
 from lineage.rights import serves
-from lineage.subject import Case, Item, Reasons, Subject
+from lineage.subject import Case, Item, Reasons, Subject, Use
 
 
 def access(s: Subject, case: Case) -> None:
@@ -71,13 +72,16 @@ def _fetch(s: Subject, case: Case) -> None:
 
 
 def portability(s: Subject, case: Case) -> None:
-    """Collect only what the person provided, on consent or contract (GDPR art. 20(1))."""
+    """Collect only what the person provided, on consent or contract (GDPR art. 20(1)); what a statute keeps is on neither."""
+    known = {item.key: keeping for items, keeping in kept_now(s) for item in items}
 
     def refuse(item: Item) -> Reasons | None:
         activity = s.policy.activities.get(item.activity)
         category = s.policy.categories.get(item.category)
         if category is None or category.provenance != "provided":
             return s.cite(*case.reasons, "gdpr:20")
+        if item.use is Use.KEPT and (keeping := known.get(item.key)) is not None and keeping.statutory:
+            return s.cite(*case.reasons, *keeping.reasons, "gdpr:20")
         grounds = activity.basis if activity is not None else ()
         own = [g for g in grounds if item.category in g.categories] or [g for g in grounds if not g.categories]
         granted = any(g.kind in (Basis.CONSENT, Basis.CONTRACT) for g in own)

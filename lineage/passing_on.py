@@ -45,12 +45,14 @@ def copied(s: Subject, e: Happening) -> None:
     ids = [*links, *target_ids(s, to)]
     for category in sorted(e.categories):
         held = [i for i in s.live() if i.target == source and i.category == category]
-        for item in list(held):
-            put(s, e, to, item.activity, category, (*ids, *sorted(item.cites)), matter=item.matter)
-        if not held:
-            for activity in s.policy.activities.values():
-                if to in activity.systems and category in activity.categories:
-                    put(s, e, to, activity.name, category, (*ids, activity.id))
+        there = [a for a in s.policy.activities.values() if to in a.systems and category in a.categories]
+        apart = bool(there) and all(a.marketing for a in there) and not {a.name for a in there} & {i.activity for i in held}
+        if held and not apart:
+            for item in held:
+                put(s, e, to, item.activity, category, (*ids, *sorted(item.cites)), matter=item.matter)
+            continue
+        for activity in there:  # A place that is there for marketing has it for that, whatever the source holds it for.
+            put(s, e, to, activity.name, category, (*ids, activity.id))
 
 
 def disclosed(s: Subject, e: Happening) -> None:

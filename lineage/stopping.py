@@ -14,6 +14,7 @@ from lineage.children import child_ids, is_child
 from lineage.holding import consent_ids, renewed
 from lineage.keeping import covers, keepings
 from lineage.policy import Activity, Ids, Policy
+from lineage.rights import marketing_of
 from lineage.subject import Grant, Item, Reasons, Subject, Use
 
 CHANNEL_TERMS = {"email": ("email",), "sms": ("phone",), "phone": ("phone",), "push": ("push_token",),
@@ -61,7 +62,7 @@ def suppressed(s: Subject, activity: Activity, channel: str | None) -> Reasons |
     for entry in s.do_not_use:
         if entry.hidden or entry.target:
             continue
-        by_scope = entry.scope == "direct_marketing" and activity.marketing
+        by_scope = entry.scope == "direct_marketing" and activity in marketing_of(s, "direct_marketing")
         by_channel = entry.channel is not None and entry.channel == channel and activity.marketing == "direct"
         by_activity = entry.activity == activity.name and entry.channel is None
         if by_channel or ((by_scope or by_activity) and not renewed(s, activity, entry)):

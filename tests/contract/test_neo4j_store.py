@@ -629,7 +629,7 @@ def test_a_transaction_that_takes_too_long_is_too_much_and_one_that_waits_too_lo
     with neo4j.GraphDatabase.driver(neo4j_clean.uri, auth=auth) as driver, driver.session(database="neo4j") as session:
         tx = session.begin_transaction()
         tx.run(neo4j_write._LOCK, rows=[[MAIL, -1]], first=1 << 60).consume()
-        with pytest.raises(StoreUnavailable, match="(took|waited) too long"):
+        with pytest.raises(StoreUnavailable, match=r"(took|waited) too long"):
             store.write(late)
         assert [key for key, *_ in cypher(KINDS["identifiers"])] == [MAIL]
         tx.close()
