@@ -148,10 +148,13 @@ def clock_end(s: Subject, clock: Clock, matter: Matter | None) -> dt.date | None
 
 def _anchor_times(s: Subject, types: Ids, matter: Matter | None) -> list[int]:
     found: list[int] = []
+    own = [t for t in types if matter is not None and matter_kind(t) == matter.kind]
+    if matter is not None and own:
+        found += matter.times(tuple(own))
+        if not found:
+            return []  # The matter has an end of its own, which has not come: none of another matter stands for it.
     for type_ in types:
-        if matter is not None and matter_kind(type_) == matter.kind:
-            found += matter.times((type_,))
-        elif type_ != ACCOUNT_ENDED or not s.has_account:
+        if type_ not in own and (type_ != ACCOUNT_ENDED or not s.has_account):
             found += s.times.get(type_, ())
     if matter is not None and found:
         # A matter that was opened again after it was handled is not handled: the clock waits.
