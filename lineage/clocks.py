@@ -15,6 +15,8 @@ from lineage.policy import Activity, Clock, Ids, Retention
 from lineage.reading import ACCOUNT_ENDED, OPENING, matter_kind
 from lineage.subject import Item, Matter, Reasons, Subject
 
+UNSUBSCRIBED = ("newsletter.unsubscribed",)
+
 
 def retention_end(s: Subject, item: Item) -> tuple[dt.date | None, Reasons]:
     """Give the last day of the item by the clock (the latest of its rules), and the rules that say so.
@@ -72,7 +74,7 @@ def rule_end(s: Subject, rule: Retention, item: Item) -> tuple[bool, dt.date | N
     if rule.collected:
         assert rule.clock is not None
         return True, rule.clock.durations[0].after(s.policy.zone.day(item.last))
-    if rule.guest_as is not None and not s.had_account:
+    if rule.guest_as is not None and not _under_account(s, matter):
         clock = next((c for (_, a), c in s.policy.clocks.items() if a == rule.guest_as), None)
     else:
         clock = s.policy.clocks.get((rule.id, item.activity)) if rule.needs_setting else rule.clock
@@ -156,6 +158,8 @@ def _anchor_times(s: Subject, types: Ids, matter: Matter | None) -> list[int]:
     for type_ in types:
         if type_ not in own and (type_ != ACCOUNT_ENDED or not s.has_account):
             found += s.times.get(type_, ())
+    if types == UNSUBSCRIBED and found and max(s.times.get("newsletter.subscribed", (0,))) > max(found):
+        return []  # Whoever came back has not left: the old clock does not take the new subscription.
     if matter is not None and found:
         # A matter that was opened again after it was handled is not handled: the clock waits.
         opened = matter.times(OPENING)

@@ -106,7 +106,9 @@ def _remember(s: Subject, e: Happening) -> None:
     refs = [ref for ref in (e.matter, e.about) if ref and not ref.startswith("device:")]
     began = bool(e.occurred) or any(ref not in s.matters or not s.matters[ref].events for ref in refs)
     for ref in refs:
-        matter = s.matters.setdefault(ref, Matter(ref.partition(":")[0], ref))
+        if ref not in s.matters:
+            s.matters[ref] = Matter(ref.partition(":")[0], ref, late=s.erased_at is not None and at <= s.erased_at)
+        matter = s.matters[ref]
         if ref == e.matter:
             matter.events.append((at, e.type, e.fields))
             if e.occurred:

@@ -14,7 +14,7 @@ import orjson
 from lineage.children import child_ids, is_child
 from lineage.clocks import retention_end
 from lineage.ending import target_ids
-from lineage.fold import pending_because
+from lineage.fold import kept_by_law, pending_because
 from lineage.holding import consent_ids
 from lineage.keeping import Keeping, keeping_now, keeping_of, keepings
 from lineage.opting_out import channels_of
@@ -557,6 +557,8 @@ def _named_end(r: Rehearsal, s: Subject, row: Row, category: str) -> dt.date | N
             ends.append(kept.until if kept else None)
         else:
             end, _ = retention_end(s, item)
+            if kept is not None and kept.statutory and not kept.claim and kept_by_law(s, item) and row.outcome == "held":
+                kept = None  # From then on the law alone keeps it: the last ordinary use is the clock's last day.
             if kept is not None and end is not None:
                 end = None if kept.until is None else max(end, kept.until)
             ends.append(end)

@@ -13,7 +13,7 @@ from lineage.children import child_ids, is_child
 from lineage.ending import target_ids
 from lineage.holding import consent_ids
 from lineage.policy import Activity, Basis, Guard, Ids, Policy, Recipient, Role
-from lineage.stopping import barred, child_block, closed, consents, covered, known, lacking, reaching, suppressed, usable
+from lineage.stopping import barred, child_block, closed, consents, covered, hidden, known, lacking, reaching, suppressed, usable
 from lineage.subject import Reasons, Subject, Use
 
 MARKETING_TOPICS = frozenset({"similar", "unrelated", "newsletter", "offer", "survey", "survey invitation", "new_service"})
@@ -95,6 +95,7 @@ def message(s: Subject, q: Question) -> Answer:
         or s.objected.get(activity.name)
         or suppressed(s, activity, q.channel)
         or covered(s, activity, reach)
+        or (hidden(s, activity, reach) if activity.marketing else None)
     )
     if stop:
         return _no(s, *stop, activity.id)
@@ -162,7 +163,7 @@ def use(s: Subject, q: Question) -> Answer:
         unlisted = [g.id for g in s.policy.guards if g.on == "disclosure" and g.to == "unlisted"]
         return _no(s, *ids, *unlisted, "gdpr:5")
     stop = child_block(s, activity) or s.objected.get(activity.name) or covered(s, activity, q.categories)
-    stop = stop or suppressed(s, activity, None)
+    stop = stop or suppressed(s, activity, None) or hidden(s, activity, q.categories)
     if stop:
         return _no(s, *stop, activity.id)
     foreign = set(q.categories) - set(activity.categories)
@@ -170,7 +171,10 @@ def use(s: Subject, q: Question) -> Answer:
         return _no(s, activity.id, *(r.id for r in s.policy.rights if r.right == "purpose"), "gdpr:5")
     basis = consent_ids(s, activity) if Basis.CONSENT in activity.kinds else (activity.id,)
     if activity.needs_consent and not any(g.activity == activity.name for g in s.grants):
-        return _no(s, *basis, *s.soft_closed, activity.id)
+        kept = [i for i in usable(s, activity) if i.use is Use.KEPT]
+        if not kept or not set(q.categories) <= {i.category for i in kept}:
+            return _no(s, *basis, *s.soft_closed, activity.id)
+        return _yes(s, *(x for i in kept for x in i.why), activity.id)
     gone = lacking(s, activity, q.categories)
     if gone is not None:
         return _no(s, *gone)

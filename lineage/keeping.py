@@ -104,7 +104,9 @@ def _hold_ends(s: Subject) -> None:
                 found = ends[n, target] = Latest()
             for ref in stale:
                 matter = s.matters.get(ref)
-                if matter is None or (hold.transaction is not None and matter.kind != "order"):
+                if matter is None or (hold.transaction is not None and matter.kind != "order") or (
+                    matter.late and not hold.statutory
+                ):  # fmt: skip
                     end = None
                 elif closings is None:
                     end = _end_for(s, hold, matter)
@@ -233,9 +235,8 @@ def kept_now(s: Subject) -> list[tuple[list[Item], Kept | None]]:
 def _claim(s: Subject, item: Item, today: dt.date) -> tuple[Ids, dt.date | None] | None:
     """Give why and until when a legal claim or a court's order needs the item (GDPR art. 17(3)(e), 18(1)(c))."""
     policy = s.policy
-    if place_of(s, item.target) not in policy.systems:
-        return None
-    for ref, about, categories, _ in s.claims:
+    at_system = place_of(s, item.target) in policy.systems
+    for ref, about, categories, _ in s.claims if at_system else ():
         closed = s.closed_claims.get(ref)
         if closed is not None and policy.zone.day(closed) < today:
             continue
@@ -246,6 +247,8 @@ def _claim(s: Subject, item: Item, today: dt.date) -> tuple[Ids, dt.date | None]
         if until is not None and until < today:
             continue
         named = not activities or item.activity in activities
+        if not at_system and not (activities and named and not systems and not named_categories):
+            continue  # Where activities are named, their recipients hear of it when it ends.
         if named and (not systems or item.target in systems) and (not named_categories or item.category in named_categories):
             ids = tuple(g.id for g in policy.guards if g.on == "disclosure" and g.to == "authority")
             return (*ids, "gdpr:17"), until

@@ -129,6 +129,8 @@ class Reading:
             for clock in self._clocks(rule, name):
                 types.update(_types(clock))
                 elsewhere.update(_anchors(clock))
+                if "newsletter.unsubscribed" in _anchors(clock):
+                    anywhere.add("newsletter.subscribed")
                 if rule.guest_as is not None:
                     anywhere.update(("account.created", *_types(clock), *_anchors(clock)))
             parameter = policy.parameters.get(rule.parameter) if rule.parameter else None

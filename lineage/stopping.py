@@ -72,6 +72,16 @@ def suppressed(s: Subject, activity: Activity, channel: str | None) -> Reasons |
     return None
 
 
+def hidden(s: Subject, activity: Activity, categories: Ids) -> Reasons | None:
+    """Give the reasons why data are hidden from whoever would use them in the ordinary course, None if they are not."""
+    if activity.legal:
+        return None
+    for entry in s.do_not_use:
+        if entry.hidden and (not entry.categories or set(entry.categories) & set(categories or activity.categories)):
+            return s.cite(*entry.reasons, activity.id)
+    return None
+
+
 def consents(s: Subject, activity: Activity) -> list[Grant]:
     """Give the consents to an activity that still count: one for a channel that was stopped since does not."""
     stopped = {d.channel: d.since for d in s.do_not_use if d.channel and not d.target and not d.hidden}

@@ -76,6 +76,8 @@ class Matter:
     kind: str
     ref: str
     events: list[tuple[int, str, dict[str, object]]] = field(default_factory=list)
+    late: bool = False
+    """Whether it came to be known after the erasure and is from before it: it opens no hold but a statute's."""
 
     def times(self, types: Iterable[str]) -> list[int]:
         """Give the times of the events of these types."""

@@ -84,21 +84,25 @@ class Successors:
         matters = {o.matter for o in rows.observations if o.matter}
         first, hops = rows, 0
         while True:
-            stone = next(stones[k] for k in rows.keys if k in stones)
-            old = tagged.at <= stone.at
-            # Identifiers that an event carries may have been erased at different times: those of one erasure are one person.
-            erased_then = [k for k in rows.keys if k in stones and stones[k].at == stone.at]
-            if old or (matters and self._has_matter(erased_then, matters)):
+            # An event may carry identifiers that were erased at different times, of different persons: it is of those who
+            # bear them at its time. Those of one erasure are one person.
+            passed = sorted({stones[k].at for k in rows.keys if k in stones and tagged.at > stones[k].at})
+            groups = [[k for k in rows.keys if k in stones and stones[k].at == at] for at in passed]
+            owner = next((keys for keys in groups if matters and self._has_matter(keys, matters)), None)
+            if owner is not None or not passed:
                 break
             hops += 1
             moved = self._moved(tagged, first, evidence, hops, batch)
             later = self.tombstones(moved.keys, batch)
-            if not later:
-                if spec.act or self._begun(set(moved.keys) - set(rows.keys), tagged.at, batch):
-                    return self._succeed(tagged, moved, batch), set()
+            begun = spec.act or self._begun(set(moved.keys) - set(rows.keys), tagged.at, batch)
+            if not later and begun:
+                return self._succeed(tagged, moved, batch), set()
+            if not begun:
                 break
             rows, stones = moved, later
-        erased = [k for k in rows.keys if k in stones and k in self._known]
+        old = not passed
+        stone = max((stones[k] for k in rows.keys if k in stones), key=lambda t: t.at)
+        erased = [k for k in owner or rows.keys if k in stones and k in self._known]
         if erased:
             return (self._late(rows, erased[0], batch, now) if old else rows), {erased[0]}
         if old and self._lies_somewhere(tagged):
