@@ -146,7 +146,7 @@ def stopped(**entry: Any) -> Subject:
     [
         ({"scope": "direct_marketing"}, "email", False), ({"scope": "other"}, "email", True), ({"channel": "email"}, "email", False),
         ({"channel": "email"}, "sms", True), ({"activity": "news"}, "email", False), ({"activity": "offers"}, "email", True),
-        ({"activity": "news", "channel": "post"}, "email", True), ({"scope": "direct_marketing", "hidden": True}, "email", True),
+        ({"activity": "news", "channel": "post"}, "email", True), ({"scope": "direct_marketing", "hidden": True}, "email", False),
         ({"scope": "direct_marketing", "target": "desk"}, "email", True),
     ],
 )  # fmt: skip
