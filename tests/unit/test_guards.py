@@ -146,7 +146,7 @@ def stopped(**entry: Any) -> Subject:
     [
         ({"scope": "direct_marketing"}, "email", False), ({"scope": "other"}, "email", True), ({"channel": "email"}, "email", False),
         ({"channel": "email"}, "sms", True), ({"activity": "news"}, "email", False), ({"activity": "offers"}, "email", True),
-        ({"activity": "news", "channel": "post"}, "email", True), ({"scope": "direct_marketing", "hidden": True}, "email", False),
+        ({"activity": "news", "channel": "post"}, "email", True),
         ({"scope": "direct_marketing", "target": "desk"}, "email", True),
     ],
 )  # fmt: skip
@@ -155,6 +155,13 @@ def test_a_do_not_use_entry_stops_what_it_is_about(entry: dict[str, Any], channe
     assert found[0] is allowed
     if not allowed:
         assert found[1] == ("D-1", "X-1", "W-1", "C-1", "T-news")
+
+
+@pytest.mark.parametrize(("categories", "news", "use"), [((), False, False), (("email",), False, False), (("phone",), True, True)])
+def test_what_is_hidden_reaches_nobody_and_is_used_by_nobody(categories: Any, news: Any, use: Any) -> None:
+    s = stopped(hidden=True, categories=categories)
+    assert answer(s, "message", activity="news", channel="email")[0] is news
+    assert answer(s, "use", activity="news", categories=("email",))[0] is use
 
 
 def test_a_later_consent_goes_before_an_entry_but_not_before_a_stopped_channel() -> None:
