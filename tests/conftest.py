@@ -3,6 +3,11 @@
 import os
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
+"""No example has to be fast: on a busy machine none is."""
 
 pytest_plugins = ("servers.fixtures",)
 
