@@ -151,13 +151,13 @@ def clock_end(s: Subject, clock: Clock, matter: Matter | None) -> dt.date | None
 def _anchor_times(s: Subject, types: Ids, matter: Matter | None) -> list[int]:
     found: list[int] = []
     own = [t for t in types if matter is not None and matter_kind(t) == matter.kind]
-    if matter is not None and own:
+    if matter is not None:
         found += matter.times(tuple(own))
-        if not found:
-            return []  # The matter has an end of its own, which has not come: none of another matter stands for it.
+    # Where the matter has ends of its own, those of others do not count that were there before it began.
+    since = matter.events[0][0] if matter is not None and matter.events and own else 0
     for type_ in types:
         if type_ not in own and (type_ != ACCOUNT_ENDED or not s.has_account):
-            found += s.times.get(type_, ())
+            found += (at for at in s.times.get(type_, ()) if at >= since)
     if types == UNSUBSCRIBED and found and max(s.times.get("newsletter.subscribed", (0,))) > max(found):
         return []  # Whoever came back has not left: the old clock does not take the new subscription.
     if matter is not None and found:
