@@ -73,9 +73,12 @@ def test_an_erasure_goes_through_topics_to_every_target_and_back_and_is_certifie
     assert store.digest() == cluster.replayed(frozenset([email])).digest()
     # What was answered leaves its topic: a record without value takes its place.
     cluster.wait_for("that answered commands are withdrawn", lambda: {c["id"] for c in targets.commands} <= targets.withdrawn)
-    # The same events again, late, bring nothing back.
+    # The same events again, late, bring nothing back: their system is commanded again, and when it has answered all is forgotten.
     cluster.emit(events)
     cluster.wait_until_consumed(store)
+    cluster.wait_for("that the graph forgets again", lambda: store.counts()["watched"] == 0)
+    assert {c["target"] for c in targets.commands if c["case"] != "case-1"} == {"newsletter_system"}
+    assert {c.state for c in store.cases()} == {"closed"}
     assert store.digest() == cluster.replayed(frozenset([email])).digest()
     # Whoever was erased may ask again, and is told that nothing is held.
     cluster.request("case-2", email, "access")
