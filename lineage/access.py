@@ -11,7 +11,7 @@ from lineage.ending import issue, target_ids
 from lineage.keeping import kept_now
 from lineage.policy import Basis
 from lineage.rights import serves
-from lineage.subject import Case, Item, Reasons, Subject, Use
+from lineage.subject import Case, Item, Reasons, Subject
 
 
 def access(s: Subject, case: Case) -> None:
@@ -80,7 +80,7 @@ def portability(s: Subject, case: Case) -> None:
         category = s.policy.categories.get(item.category)
         if category is None or category.provenance != "provided":
             return s.cite(*case.reasons, "gdpr:20")
-        if item.use is Use.KEPT and (keeping := known.get(item.key)) is not None and keeping.statutory:
+        if (keeping := known.get(item.key)) is not None and keeping.statutory:
             return s.cite(*case.reasons, *keeping.reasons, "gdpr:20")
         grounds = activity.basis if activity is not None else ()
         own = [g for g in grounds if item.category in g.categories] or [g for g in grounds if not g.categories]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import schemas
 from lineage.claims import breach, claim
 from lineage.ending import distrust, issue, target_ids
-from lineage.holding import Happening, put, receives, verdict
+from lineage.holding import Happening, put, receives, systems_of, verdict
 from lineage.keeping import covers, keeping_of, keepings, kept, might_keep
 from lineage.kinds import EVERY_POLICY, date_of
 from lineage.policy import Activity, Role
@@ -185,8 +185,7 @@ def _keep_needed(s: Subject, e: Happening, listing: list[Activity], waiting: fro
             # A statute that names categories keeps them, whatever they came for: they are the books' now.
             categories |= {c for k in active if k.hold.statutory and k.hold.activities is None
                            for c in e.categories & set(k.hold.categories or ())}  # fmt: skip
-        base = next((k.base for k in e.kinds if k.base in activity.events), None)
-        systems = activity.feeds.get(base or "", activity.systems) if activity.feeds else activity.systems
+        systems = systems_of(activity, next((k.base for k in e.kinds if k.base in activity.events), ""))
         held = {i.category for i in s.items.group(activity.name, e.matter).values() if i.live} | categories
         targets = [(t, c) for t in systems for c in sorted(categories)]
         for name in activity.recipients:

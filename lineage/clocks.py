@@ -12,10 +12,8 @@ from collections.abc import Iterator
 from lineage.closings import never_booked, parameter_end, settled_on
 from lineage.keeping import place_of
 from lineage.policy import Activity, Clock, Ids, Retention
-from lineage.reading import ACCOUNT_ENDED, OPENING, matter_kind
+from lineage.reading import ACCOUNT_ENDED, OPENING, SUBSCRIBED, UNSUBSCRIBED, matter_kind
 from lineage.subject import Item, Matter, Reasons, Subject
-
-UNSUBSCRIBED = ("newsletter.unsubscribed",)
 
 
 def retention_end(s: Subject, item: Item) -> tuple[dt.date | None, Reasons]:
@@ -69,13 +67,14 @@ def rule_end(s: Subject, rule: Retention, item: Item) -> tuple[bool, dt.date | N
     """Give whether a rule has a say for the item, and the last day that it gives (None: none yet)."""
     matter = s.matters.get(item.matter)
     if rule.parameter is not None:
-        unbooked = never_booked(s, rule.parameter, matter) if matter else None
-        return True, unbooked or (parameter_end(s, rule.parameter, matter) if matter else None)
+        if matter is None:
+            return True, None
+        return True, never_booked(s, rule.parameter, matter) or parameter_end(s, rule.parameter, matter)
     if rule.collected:
         assert rule.clock is not None
         return True, rule.clock.durations[0].after(s.policy.zone.day(item.last))
     if rule.guest_as is not None and not _under_account(s, matter):
-        clock = next((c for (_, a), c in s.policy.clocks.items() if a == rule.guest_as), None)
+        clock = _set_for(s, rule.guest_as)
     else:
         clock = s.policy.clocks.get((rule.id, item.activity)) if rule.needs_setting else rule.clock
     if clock is None:
@@ -97,12 +96,16 @@ def rule_end(s: Subject, rule: Retention, item: Item) -> tuple[bool, dt.date | N
 def _accounts_expired(s: Subject, activity: str) -> dt.date | None:
     """Give the day on which the last account counts as ended, since by then an activity's clock has taken its data."""
     own = s.policy.activities.get(activity)
-    clock = next((c for (_, a), c in s.policy.clocks.items() if a == activity), None)
-    if own is None or "account" not in own.events:
+    clock = _set_for(s, activity)
+    if own is None or "account" not in own.events or clock is None:
         return None
-    accounts = [m for m in s.matters.values() if m.kind == "account"]
-    ends = [clock_end(s, clock, m) for m in accounts] if clock is not None else [None]
+    ends = [clock_end(s, clock, m) for m in s.matters.values() if m.kind == "account"]
     return None if None in ends or not ends else max(e for e in ends if e is not None) + dt.timedelta(days=1)
+
+
+def _set_for(s: Subject, activity: str) -> Clock | None:
+    """Give the clock that the settings have for an activity, whatever rule leaves it open."""
+    return next((clock for (_, name), clock in s.policy.clocks.items() if name == activity), None)
 
 
 def _ruling(s: Subject, rule: Retention, item: Item) -> Retention:
@@ -158,7 +161,7 @@ def _anchor_times(s: Subject, types: Ids, matter: Matter | None) -> list[int]:
     for type_ in types:
         if type_ not in own and (type_ != ACCOUNT_ENDED or not s.has_account):
             found += (at for at in s.times.get(type_, ()) if at >= since)
-    if types == UNSUBSCRIBED and found and max(s.times.get("newsletter.subscribed", (0,))) > max(found):
+    if types == (UNSUBSCRIBED,) and found and max(s.times.get(SUBSCRIBED, (0,))) > max(found):
         return []  # Whoever came back has not left: the old clock does not take the new subscription.
     if matter is not None and found:
         # A matter that was opened again after it was handled is not handled: the clock waits.

@@ -16,7 +16,7 @@ import orjson
 from lineage.children import is_child
 from lineage.fold import keepings_of_case, next_due, pending_because
 from lineage.holding import Happening
-from lineage.reactions import NONE, Clocks
+from lineage.reactions import NO_CLOCKS, Clocks
 from lineage.rights import answer_day
 from lineage.store import AuditRow, Batch, CaseRow, CommandRow, Facts, Identifier, Key, Tombstone
 from lineage.subject import Command, Note, Subject
@@ -43,7 +43,7 @@ def dump(value: object) -> str:
 
 
 def effects(s: Subject, facts: Facts, now: int, successor: Callable[[Identifier], Key],
-            shared: frozenset[Key] = frozenset(), *, forgets: bool = True, clocks: Clocks = NONE) -> Effects:  # fmt: skip
+            shared: frozenset[Key] = frozenset(), *, forgets: bool = True, clocks: Clocks = NO_CLOCKS) -> Effects:  # fmt: skip
     """Compare a folded state with what the store has of it.
 
     `shared` are devices that another person uses too; `clocks` says what may run out for it, whatever comes.

@@ -22,7 +22,8 @@ from lineage.policy import Basis, LinkRule, Policy
 from lineage.rehearsal import Delivery, Rehearsal
 from lineage.rights import CHANNEL_TERM, marketing_of
 from lineage.scenario import Row
-from lineage.subject import DoNotUse, Item, Subject, Use, Verdict
+from lineage.subject import DoNotUse, Item, Subject, Use
+from lineage.verdicts import verdicts_of
 
 Found = tuple[bool, Iterable[str], str]
 """Whether it is so, the reasons that the engine gives, and what was found instead."""
@@ -337,55 +338,6 @@ def _not_told(r: Rehearsal, s: Subject, row: Row, category: str, day: dt.date) -
     return not told, ids, f"{told[0].kind} went out on {told[0].day}" if told else ""
 
 
-def _verdicts(r: Rehearsal, s: Subject, row: Row, category: str) -> dict[str, list[str]]:
-    step = next(x for x in r.scenario.steps if x.name == row.step)
-    answer = r.played.answers.get(step.name)
-    if answer is not None:
-        return {"allowed" if answer.allowed else "blocked": [*answer.reasons, *target_ids(s, row.target or "")]}
-    case = s.cases.get(r.played.cases.get(step.name, ""))
-    if case is not None:
-        declined = bool(case.declined)
-        channels = [str(c["id"]) for c in s.policy.channels]
-        return {"declined" if declined else "allowed": [*case.reasons, *case.declined, *channels]}
-    found: dict[str, list[str]] = {}
-    at = r.played.at[step.name]
-    if step.name in r.played.anonymous and (at, step.what) not in s.verdicts:
-        s = r.pipeline.look((r.played.anonymous[step.name],), row.controller, r.clock)
-    occurred = step.fields.get("occurred")
-    for (when, type_), verdicts in s.verdicts.items():
-        late = occurred and (s.policy.zone.day(when).isoformat() == str(occurred)[:10] or when == s.erased_at)
-        if type_ != step.what or (when != at and not late):
-            continue
-        for v in verdicts:
-            if v.target in ("", row.target or v.target) and v.category in ("", category or v.category):
-                ended = _ended_before(s, v, when, at) if v.outcome == "allowed" and when < at else []
-                found.setdefault("blocked" if ended else v.outcome, []).extend(ended or v.reasons)
-    return found
-
-
-def _ended_before(s: Subject, v: Verdict, happened: int, came: int) -> list[str]:
-    """Give the reasons why what an event brought had ended before the event came; none if it is held."""
-    own = {a.name: a for a in s.policy.activities.values() if a.id in v.reasons}
-    if any((i.target, i.category) == (v.target, v.category) and i.live and i.activity in own for i in s.items.values()):
-        return []
-    told = [
-        c.why[v.category] for c in s.commands.values()
-        if c.target == v.target and c.kind in ("erase", "expire_cookie") and c.activity in ("", *own) and v.category in c.why
-        and happened <= c.issued <= came
-    ]  # fmt: skip
-    told += [c.reasons for c in s.changes
-             if (c.target, c.category) == (v.target, v.category) and c.activity in own and happened <= c.at <= came]  # fmt: skip
-    refused = [d.reasons for d in s.do_not_use if happened <= d.since <= came] if any(a.marketing for a in own.values()) else []
-    return [i for reasons in (*told, *refused) for i in reasons] if told else []
-
-
-def _verdicts_of(r: Rehearsal, s: Subject, row: Row, category: str) -> dict[str, list[str]]:
-    """Give what became of a step: of an event that was about the data subject before the present one, too."""
-    found = _verdicts(r, s, row, category)
-    earlier = () if found else r.lives(row.controller, row.person)
-    return found or next((v for _, x in earlier if (v := _verdicts(r, x, row, category))), {})
-
-
 def _judge_step(outcome: str) -> Callable[[Rehearsal, Subject, Row, str, dt.date], Found]:
     def judge(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
         loaded = r.played.loads.get(row.step or "")
@@ -394,7 +346,7 @@ def _judge_step(outcome: str) -> Callable[[Rehearsal, Subject, Row, str, dt.date
         if outcome == "allowed" and loaded is not None:
             asking = s.cite(*(x.id for x in s.policy.retention.values() if x.needs_setting))
             return not loaded.refused, asking, f"the policy was refused: {', '.join(loaded.rules)}"
-        found = _verdicts_of(r, s, row, category)
+        found = verdicts_of(r, s, row, category)
         so = outcome in found and not (outcome in ("blocked", "refused") and "allowed" in found)
         return so, found.get(outcome, ()), f"it was {', '.join(sorted(found)) or 'passed over'}"
 
@@ -402,7 +354,7 @@ def _judge_step(outcome: str) -> Callable[[Rehearsal, Subject, Row, str, dt.date
 
 
 def _quarantined(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
-    found = _verdicts_of(r, s, row, category)
+    found = verdicts_of(r, s, row, category)
     if row.until is not None:
         at = r.played.at[row.step or ""]
         waiting = [q for q in s.quarantine if q.at == at]
@@ -473,7 +425,7 @@ def _closed(r: Rehearsal, s: Subject, row: Row, _category: str, _day: dt.date) -
 
 
 def _affected(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
-    found = _verdicts_of(r, s, row, category)
+    found = verdicts_of(r, s, row, category)
     return "affected" in found, found.get("affected", ()), "not affected"
 
 

@@ -13,7 +13,20 @@ from lineage.children import child_ids, is_child
 from lineage.ending import target_ids
 from lineage.holding import consent_ids
 from lineage.policy import Activity, Basis, Guard, Ids, Policy, Recipient, Role
-from lineage.stopping import barred, child_block, closed, consents, covered, hidden, known, lacking, reaching, suppressed, usable
+from lineage.stopping import (
+    barred,
+    child_block,
+    closed,
+    consents,
+    covered,
+    hidden,
+    hiding,
+    known,
+    lacking,
+    reaching,
+    suppressed,
+    usable,
+)
 from lineage.subject import Reasons, Subject, Use
 
 MARKETING_TOPICS = frozenset({"similar", "unrelated", "newsletter", "offer", "survey", "survey invitation", "new_service"})
@@ -198,10 +211,7 @@ def read(s: Subject, q: Question) -> Answer:
         held_for = (*(i for x in items for i in x.why), *sorted(purposes), activity.id if activity else "")
         purpose = [r.id for r in policy.rights if r.right == "purpose"] if activity is None else []
         return _no(s, *rules, *purpose, *target_ids(s, q.target or ""), "gdpr:5", *held_for)
-    for entry in s.do_not_use:
-        if entry.hidden and (not entry.categories or set(entry.categories) & set(q.categories)):
-            return _no(s, *entry.reasons, *rules)
-    stop = covered(s, activity, q.categories)
+    stop = hiding(s, q.categories) or covered(s, activity, q.categories)
     if stop:
         return _no(s, *stop, *rules)
     own = [i for i in usable(s, activity) if i.target == q.target and i.category in q.categories]

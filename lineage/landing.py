@@ -75,13 +75,16 @@ def _passed_on(policy: Policy, type_: str, fields: Mapping[str, object], carried
             if activity.name == fields.get("activity"):
                 yield _landing(policy, activity, "", held, type_)
             continue
-        bases = tuple(dict.fromkeys(g.kind.value for g in activity.basis))
         recipient = policy.recipients.get(to)
         there = (Holder(to, held, recipient.role.value if recipient is not None else ""),)
         if to in policy.systems:
-            yield Landing(activity.id, activity.name, bases, held, there, ())
+            yield Landing(activity.id, activity.name, _bases(activity), held, there, ())
         elif recipient is not None:
-            yield Landing(activity.id, activity.name, bases, held, (), there)
+            yield Landing(activity.id, activity.name, _bases(activity), held, (), there)
+
+
+def _bases(activity: Activity) -> Ids:
+    return tuple(dict.fromkeys(g.kind.value for g in activity.basis))
 
 
 def landings_of(policy: Policy | None, shape: Shape) -> tuple[Landing, ...]:
@@ -90,7 +93,6 @@ def landings_of(policy: Policy | None, shape: Shape) -> tuple[Landing, ...]:
 
 
 def _landing(policy: Policy, activity: Activity, base: str, held: Ids, type_: str) -> Landing:
-    bases = tuple(dict.fromkeys(g.kind.value for g in activity.basis))
     systems = []
     for name in systems_of(activity, base):
         may = tuple(c for c in held if c in activity.in_systems.get(name, held))
@@ -102,7 +104,7 @@ def _landing(policy: Policy, activity: Activity, base: str, held: Ids, type_: st
     recipients = [policy.recipients[name] for name in activity.recipients]
     told = [(r, _received(r, held, activity.categories, type_)) for r in recipients if r.name not in policy.systems]
     reached = tuple(Holder(r.name, categories, r.role.value) for r, categories in told if categories)
-    return Landing(activity.id, activity.name, bases, held, tuple(systems), reached)
+    return Landing(activity.id, activity.name, _bases(activity), held, tuple(systems), reached)
 
 
 def _received(recipient: Recipient, carried: Ids, gathered: Ids, type_: str) -> Ids:

@@ -40,7 +40,7 @@ class Clocks(NamedTuple):
     next: int | None = None
 
 
-NONE = Clocks()
+NO_CLOCKS = Clocks()
 
 
 class Reactions:

@@ -24,6 +24,7 @@ OPENING = ("support.opened", "support.reopened", "form.submitted")
 DELIVERED = "order.delivered"
 """What statutory times count from, where they name nothing else."""
 ACCOUNT_ENDED = "account.terminated"
+SUBSCRIBED, UNSUBSCRIBED = "newsletter.subscribed", "newsletter.unsubscribed"
 _KIND_OF_TYPE = {"order": "order", "debt": "debt", "credit": "credit", "service": "contract", "support": "matter",
                  "form": "matter", "incident": "incident", "competition": "competition", "prize": "competition",
                  "campaign": "campaign", "survey": "survey", "cookie": "cookie"}  # fmt: skip
@@ -129,8 +130,8 @@ class Reading:
             for clock in self._clocks(rule, name):
                 types.update(_types(clock))
                 elsewhere.update(_anchors(clock))
-                if "newsletter.unsubscribed" in _anchors(clock):
-                    anywhere.add("newsletter.subscribed")
+                if UNSUBSCRIBED in _anchors(clock):
+                    anywhere.add(SUBSCRIBED)
                 if rule.guest_as is not None:
                     anywhere.update(("account.created", *_types(clock), *_anchors(clock)))
             parameter = policy.parameters.get(rule.parameter) if rule.parameter else None

@@ -72,6 +72,11 @@ def marketing_of(s: Subject, scope: str) -> list[Activity]:
     acts = s.policy.activities
     if scope != "direct_marketing":
         return [acts[scope]] if scope in acts else []
+    return s.reading.once("direct marketing", lambda: _direct_marketing(s))
+
+
+def _direct_marketing(s: Subject) -> list[Activity]:
+    acts = s.policy.activities
     named = {a for r in s.policy.rights if r.right == "objection" and "direct_marketing" in r.scope for a in r.ends}
     return [a for a in acts.values() if a.name in named or (not named and a.marketing in ("direct", "profiling"))]
 

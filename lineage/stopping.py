@@ -14,11 +14,10 @@ from lineage.children import child_ids, is_child
 from lineage.holding import consent_ids, renewed
 from lineage.keeping import covers, keepings
 from lineage.policy import Activity, Ids, Policy
-from lineage.rights import marketing_of
+from lineage.rights import CHANNEL_TERM, marketing_of
 from lineage.subject import Grant, Item, Reasons, Subject, Use
 
-CHANNEL_TERMS = {"email": ("email",), "sms": ("phone",), "phone": ("phone",), "push": ("push_token",),
-                 "post": ("address", "postal_address")}  # fmt: skip
+CHANNEL_TERMS = {**{channel: (term,) for channel, term in CHANNEL_TERM.items()}, "post": (CHANNEL_TERM["post"], "postal_address")}
 """The terms by which a message over a channel reaches a person."""
 _ANY_CHANNEL = "user.contact"
 """Contact details of which nobody says by what way they reach a person."""
@@ -74,11 +73,15 @@ def suppressed(s: Subject, activity: Activity, channel: str | None) -> Reasons |
 
 def hidden(s: Subject, activity: Activity, categories: Ids) -> Reasons | None:
     """Give the reasons why data are hidden from whoever would use them in the ordinary course, None if they are not."""
-    if activity.legal:
-        return None
+    reasons = None if activity.legal else hiding(s, categories or activity.categories)
+    return None if reasons is None else s.cite(*reasons, activity.id)
+
+
+def hiding(s: Subject, categories: Ids) -> Reasons | None:
+    """Give the reasons why one of the categories is hidden on the person's wish, None if none is."""
     for entry in s.do_not_use:
-        if entry.hidden and (not entry.categories or set(entry.categories) & set(categories or activity.categories)):
-            return s.cite(*entry.reasons, activity.id)
+        if entry.hidden and (not entry.categories or set(entry.categories) & set(categories)):
+            return entry.reasons
     return None
 
 

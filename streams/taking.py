@@ -118,25 +118,24 @@ class Taker:
             raise
         except Exception as error:  # noqa: BLE001 - a defect of ours must not stop all events
             _log.error("a batch is taken event by event: %s", place(error))
-        taken = Taken(events=len(records))
+        taken = Taken()
         for record, tags in zip(records, tagged, strict=True):
-            self._write_one(record, tags, now, taken)
+            taken += self._write_one(record, tags, now)
         return taken
 
-    def _write_one(self, record: Received, tags: Tagged | BadEvent, now: int, taken: Taken) -> None:
+    def _write_one(self, record: Received, tags: Tagged | BadEvent, now: int) -> Taken:
         store, pipeline = self._engine.store, self._engine.pipeline
         if store.positions(record.topic).get(record.partition, 0) > record.offset:
-            return
+            return Taken(events=1)
         try:
-            found = pipeline.ingest([record], now, [tags])
-            taken.dead, taken.rows, taken.edges = taken.dead + found.dead, taken.rows + found.rows, taken.edges + found.edges
+            return pipeline.ingest([record], now, [tags])
         except WorldError:
             raise
         except Exception as error:  # noqa: BLE001 - as above
             self.figures.failures += 1
             if store.positions(record.topic).get(record.partition, 0) > record.offset:
-                return  # The facts are written; what they set off is due, and the timer comes to it.
+                return Taken(events=1)  # The facts are written; what they set off is due, and the timer comes to it.
             letter = pipeline.intake.dead_letter(record, f"internal error ({place(error)})", now)
             position = Position(record.topic, record.partition, record.offset + 1)
             store.write(Batch(dead_letters=[letter], positions=[position]))
-            taken.dead += 1
+            return Taken(events=1, dead=1)

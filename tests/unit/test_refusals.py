@@ -193,24 +193,21 @@ def test_a_withdrawal_of_digital_news_leaves_post_alone() -> None:
         assert mailed(p, "direct_marketing_postal", "post", "offer")
 
 
+LATE_SIGN_UP = {
+    "at": "2024-03-05", "event": "newsletter.subscribed", "channel": "email", "express": True, "occurred": "2024-03-01", "as": "x",
+}  # fmt: skip
+
+
 def test_what_had_ended_before_it_came_is_blocked_by_what_ended_it() -> None:
-    late = {
-        "at": "2024-03-05",
-        "event": "newsletter.subscribed",
-        "channel": "email",
-        "express": True,
-        "occurred": "2024-03-01",
-        "as": "x",
-    }
     left = {"at": "2024-03-03", "event": "newsletter.unsubscribed", "channel": "email", "via": "link"}
     row = {"at": "2024-03-05", "step": "x", "target": "newsletter_system", "categories": ["email"]}
     blocked = {**row, "outcome": "blocked", "because": ["P-AMB-4", "P-CON-2"]}
     allowed = {**row, "outcome": "allowed", "because": ["P-ACT-9"]}
-    assert problems("pompdelux", [left, late], blocked) == []
-    assert len(problems("pompdelux", [left, late], allowed)) == 1
-    assert problems("pompdelux", [late], allowed) == []
+    assert problems("pompdelux", [left, LATE_SIGN_UP], blocked) == []
+    assert len(problems("pompdelux", [left, LATE_SIGN_UP], allowed)) == 1
+    assert problems("pompdelux", [LATE_SIGN_UP], allowed) == []
     after = {**left, "at": "2024-03-06"}
-    assert problems("pompdelux", [late, after], {**allowed, "at": "2024-03-07"}) == [], "it was let in, and ended later"
+    assert problems("pompdelux", [LATE_SIGN_UP, after], {**allowed, "at": "2024-03-07"}) == [], "it was let in, and ended later"
 
 
 def test_a_sign_up_for_news_is_one_for_the_analysis_for_them_and_leaving_ends_both() -> None:
@@ -226,15 +223,7 @@ def test_a_sign_up_for_news_is_one_for_the_analysis_for_them_and_leaving_ends_bo
 
 def test_what_another_activity_holds_does_not_make_a_late_sign_up_count() -> None:
     order = {"at": "2024-03-03", "event": "order.placed", "order": "1", "objects_to_marketing": True}
-    late = {
-        "at": "2024-03-05",
-        "event": "newsletter.subscribed",
-        "channel": "email",
-        "express": True,
-        "occurred": "2024-03-01",
-        "as": "x",
-    }
     row = {"at": "2024-03-05", "step": "x", "target": "online_or_data_service_provider", "categories": ["email"]}
     held = {"at": "2024-03-05", "target": "online_or_data_service_provider", "categories": ["email"], "activity": "order_messages"}
     blocked = {**row, "outcome": "blocked", "because": ["gdpr:21"]}
-    assert problems("pompdelux", [order, late], blocked, {**held, "outcome": "held", "because": ["P-ACT-4"]}) == []
+    assert problems("pompdelux", [order, LATE_SIGN_UP], blocked, {**held, "outcome": "held", "because": ["P-ACT-4"]}) == []
