@@ -307,7 +307,7 @@ def test_what_waits_for_a_key_that_is_deleted_meanwhile_does_not_take_it_for_wha
                           seen=dict(store.facts([key]).version))  # fmt: skip
 
             def late(batch: Batch = stale) -> bool:
-                time.sleep(wait)
+                time.sleep(wait)  # to come at different moments of the other's transaction
                 try:
                     store.write(batch)
                 except Conflict:
@@ -318,9 +318,9 @@ def test_what_waits_for_a_key_that_is_deleted_meanwhile_does_not_take_it_for_wha
                 tx.run(neo4j_write._LOCK, rows=[[key, -1], [blind, -1]], first=1 << 60).consume()
                 told = Batch(entries=[Entry(blind, f"e{blind}", 5, "request", "{}")], due={blind: 0})
                 works = [pool.submit(late), pool.submit(late, told)]
-                time.sleep(0.1)
+                time.sleep(0.1)  # until the others wait for the locks
                 tx.run("MATCH (k:Key) WHERE k.key IN $keys DETACH DELETE k", keys=[key, blind]).consume()
-                time.sleep(0.25)
+                time.sleep(0.25)  # and for those who have come back after a deadlock
                 tx.commit()
                 assert [w.result() for w in works] == [False, True], (
                     "what has seen what is gone is stale; what has seen nothing is written"
