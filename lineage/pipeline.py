@@ -29,7 +29,7 @@ from lineage.store import Entry as EntryRow
 from lineage.subject import Subject
 from lineage.successors import Successors
 from lineage.tagging import Tagged
-from lineage.timeline import LATE, write_entry
+from lineage.timeline import LATE, answered_at, write_entry
 
 OUTCOMES = ("erased", "retained", "no_data", "unsupported", "refused", "failed")
 """What a target may answer to an erasure; whatever it answers, "complete" is not among it."""
@@ -144,17 +144,17 @@ class Pipeline:
             msg = f"there is no case {case!r}"
             raise NotFound(msg)
         entry = write_entry(row.key, f"{case}-{question}-{now}", fold.Decision(now, question, case))
-        self._add_entries(row.key, [entry])
+        self._add_entries(row.key, lambda _: [entry])
         return self._go_on(row.key, now) or Subject(self.policies[row.controller])
 
-    def _add_entries(self, key: Key, lines: list[EntryRow]) -> bool:
+    def _add_entries(self, key: Key, told: Callable[[Facts], list[EntryRow]]) -> bool:
         """Tell a data subject's story on, and have it looked at; False if the graph has forgotten whose story it is."""
 
         def add() -> bool:
-            seen = self._seen(key)
+            facts = self.store.facts((key,))
             if not self.store.known((key,)):
                 return False
-            self.store.write(Batch(entries=lines, due={key: 0}, seen=seen))
+            self.store.write(Batch(entries=told(facts), due={key: 0}, seen=dict(facts.version)))
             return True
 
         return self._until_first(add)
@@ -172,12 +172,17 @@ class Pipeline:
             msg = f"{outcome!r} is no outcome of {row.kind}: {', '.join(OUTCOMES)}{'' if row.kind == 'erase' else ', done'}"
             raise BadCall(msg)
         activity = orjson.loads(row.body)["activity"]
-        entry = fold.Receipt(now, outcome, row.case, row.target, row.kind, activity, row.issued)
-        lines = [write_entry(row.key, f"{command}-{outcome}-{row.attempts}", entry)]
+        exported: list[EntryRow] = []
         if data is not None and row.kind == "export":
             sealed = self.keys.seal_payload(orjson.dumps({"target": row.target, "data": data}), self._random)
-            lines.append(EntryRow(row.key, f"{command}-export", now, "export", b64encode(sealed).decode()))
-        if not self._add_entries(row.key, lines):
+            exported.append(EntryRow(row.key, f"{command}-export", now, "export", b64encode(sealed).decode()))
+
+        def told(facts: Facts) -> list[EntryRow]:
+            at = answered_at(facts, max(now, row.issued))
+            entry = fold.Receipt(at, outcome, row.case, row.target, row.kind, activity, row.issued)
+            return [write_entry(row.key, f"{command}-{outcome}-{row.attempts}", entry), *exported]
+
+        if not self._add_entries(row.key, told):
             # The graph has forgotten the person meanwhile: only the outbox remembers the command.
             self.store.write(Batch(command_states={command: ("acknowledged", row.due, row.attempts)}))
             return Subject(self.policies[row.controller])

@@ -20,7 +20,7 @@ from lineage.kinds import kinds_of
 from lineage.policy import Policy
 from lineage.store import AuditRow, Batch, GraphStore, Identifier, Key, Tombstone
 from lineage.tagging import Tagged
-from lineage.timeline import LATE, late_of, write_entry, write_late
+from lineage.timeline import LATE, came_at, late_of, write_entry, write_late
 
 DAY = 86_400
 
@@ -123,9 +123,10 @@ class Successors:
 
     def _late(self, rows: Rows, erased: Key, batch: Batch, now: int) -> Rows:
         """Tell what happened before an erasure and comes after it; what was there already is a mere repetition."""
-        known = {o[:5] for o in self._store.facts(rows.keys).observations}
+        facts = self._store.facts(rows.keys)
+        known = {o[:5] for o in facts.observations}
         if not all(o[:5] in known for o in rows.observations):
-            batch.entries += [write_late(erased, row, now) for row in rows.observations]
+            batch.entries += [write_late(erased, row, came_at(facts, now)) for row in rows.observations]
         return rows._replace(observations=())
 
     def _return(self, rows: Rows, erased_at: int, batch: Batch, now: int) -> Rows:

@@ -43,6 +43,16 @@ def write_late(key: int, row: Observation, came: int) -> EntryRow:
     return EntryRow(key, f"late-{name}", came, LATE, orjson.dumps(row[:5]).decode())
 
 
+def came_at(facts: Facts, now: int) -> int:
+    """Give the time of what comes late: not before an answer that is told already, whatever this worker's clock says."""
+    return max([now, *(line.at for line in facts.entries if line.kind == "receipt")])
+
+
+def answered_at(facts: Facts, now: int) -> int:
+    """Give the time of an answer: after all that has come late already, be it in this very second."""
+    return max([now, *(line.at + 1 for line in facts.entries if line.kind == LATE)])
+
+
 def late_of(row: EntryRow) -> Observation:
     """Read such a row."""
     return Observation._make([*orjson.loads(row.body), 0])

@@ -69,6 +69,13 @@ class Shop:
             self.pipeline.receipt(row.id, outcome, at(now) + 1 + n)
         return rows
 
+    def deliver_and_answer(self, delivered: str, answered: str) -> set[str]:
+        rows = self.commands(delivered)
+        self.deliver_without_answer(delivered)
+        for row in rows:
+            self.pipeline.receipt(row.id, "erased", at(answered))
+        return {row.target for row in rows}
+
     def deliver_without_answer(self, now: str) -> None:
         for row in self.commands(now):
             self.store.write(Batch(command_states={row.id: ("pending", at(now) + 3600, row.attempts + 1)}))

@@ -157,11 +157,11 @@ def test_what_the_books_need_of_an_order_that_comes_too_late_is_kept_though_the_
     forgotten(newsletter(shop, "2024-03-05"), shop=shop)
     paid = shop.event("order.paid", "2024-03-04T01:00", order="1001", data={"name": "Ann", "payment_information": "card"})
     told: set[tuple[str, str]] = set()
-    for late, day in ((order(shop, "2024-03-04"), "2024-05-01"), (paid, paid_on)):
-        shop.take(late, now=day)
-        shop.deliver_without_answer(f"{day}T05:00")
-        told |= {(r.target, c) for r in shop.acknowledge_all(f"{day}T10:00") for c in json.loads(r.body)["reasons"]}
-    kept = {(t, c) for t, _, c in shop.items(paid_on) if t == "order_system"}
+    for late, day, hour in ((order(shop, "2024-03-04"), "2024-05-01", 0), (paid, paid_on, 12)):
+        shop.take(late, now=f"{day}T{hour:02}:00")
+        shop.deliver_without_answer(f"{day}T{hour + 5:02}:00")
+        told |= {(r.target, c) for r in shop.acknowledge_all(f"{day}T{hour + 10:02}:00") for c in json.loads(r.body)["reasons"]}
+    kept = {(t, c) for t, _, c in shop.items(f"{paid_on}T23:00") if t == "order_system"}
     assert kept == {("order_system", "name"), ("order_system", "address"), ("order_system", "purchase")}
     assert ("order_system", "email") in told
     assert not told & kept
@@ -203,6 +203,33 @@ def test_a_late_event_of_a_person_who_is_still_known_commands_a_system_again_tha
     shop.deliver_without_answer("2024-09-05")
     shop.acknowledge_all("2024-09-06")
     assert shop.store.case(case).state == "closed"
+
+
+@pytest.mark.parametrize("answered", ["2024-05-01T00:00:00", "2024-05-01T00:00:01", "2024-04-30T23:59:57"])
+def test_what_comes_late_is_answered_in_the_same_second_or_by_a_clock_that_is_behind(answered: str) -> None:
+    shop = Shop()
+    forgotten(newsletter(shop, "2024-03-05"), shop=shop)
+    shop.take(newsletter(shop, "2024-03-05"), now="2024-05-01T00:00:00")
+    assert shop.deliver_and_answer("2024-05-01T00:00:00", answered) == {"newsletter_system"}
+    assert {c.state for c in shop.store.cases()} == {"closed"}
+    assert shop.store.counts()["identifiers"] == 0
+
+
+@pytest.mark.parametrize("answered", ["2024-09-03T00:00:00", "2024-09-02T23:59:57"])
+def test_all_of_it_in_one_second_an_answer_is_to_what_came_before_it_only(answered: str) -> None:
+    shop = Shop()
+    paid = shop.event("order.paid", "2024-03-04T01:00", order="1001", data={"name": "Ann", "payment_information": "card"})
+    shop.take(order(shop, "2024-03-04"), paid, shop.event("order.delivered", "2024-03-05", order="1001"), now="2024-03-05")
+    second = "2024-09-03T00:00:00"
+    case = shop.request("erasure", second)
+    shop.deliver_and_answer(second, answered)
+    assert shop.store.case(case).state == "closed"
+    for channel in ("sms", "email"):
+        late = shop.event("newsletter.subscribed", "2024-05-01", channel=channel, express=True, data={"email": "buyer@example.org"})
+        shop.take(late, now=second)
+        assert shop.store.case(case).state == "open", "what came after the answer is not answered by it"
+        assert "newsletter_system" in shop.deliver_and_answer("2024-09-03T00:00:05", answered)
+        assert shop.store.case(case).state == "closed"
 
 
 def test_a_new_act_of_an_erased_person_starts_a_new_data_subject() -> None:
