@@ -250,14 +250,18 @@ class Pipeline:
         batch.seen = dict(facts.version)
         self._known.update({i.key: found.watched for i in facts.identifiers})
         if found.forget:
-            self.intake.forget()
-            self.keys.clear()
+            self.forget_values()
             self.folds.forget(facts.keys[0])
-            self._states.clear()
             for key in facts.keys:
                 self._known.pop(key, None)
         self._write(batch)
         return subject
+
+    def forget_values(self) -> None:
+        """Drop what is kept in memory under persons' values: somebody was erased, or may have been by another worker."""
+        self.intake.forget()
+        self.keys.clear()
+        self._states.clear()
 
     def _shared_devices(self, facts: Facts) -> frozenset[Key]:
         """Give the devices that another data subject uses too: what is theirs stays when this one is erased."""

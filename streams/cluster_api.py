@@ -43,7 +43,7 @@ async def serve(told: Settings) -> None:
             raise StoreUnavailable(msg) from None
         await agents.start()
         await webhooks.start()
-        await listen(told, engine, Api(engine, desk, intake, agents, outbox))
+        await listen(told, engine, desk, Api(engine, desk, intake, agents, outbox))
         await webhooks.stop()
         await agents.stop()
         await intake.stop()

@@ -59,7 +59,7 @@ async def serve(told: Settings, ready: asyncio.Event | None = None) -> None:
         await agents.start()
         for service in (feed, timer, webhooks):
             await service.start()
-        await listen(told, engine, Api(engine, desk, intake, agents, outbox), ready)
+        await listen(told, engine, desk, Api(engine, desk, intake, agents, outbox), ready)
         for service in (webhooks, timer, feed):
             await service.stop()
         await drain(feed)
@@ -71,7 +71,9 @@ async def serve(told: Settings, ready: asyncio.Event | None = None) -> None:
         engine.close()
 
 
-async def listen(told: Settings, engine: wiring.Engine, api: Api, ready: asyncio.Event | None = None) -> None:
+async def listen(
+    told: Settings, engine: wiring.Engine, desk: Desk, api: Api, ready: asyncio.Event | None = None,
+) -> None:  # fmt: skip
     """Answer HTTP calls until a signal comes; then refuse new ones, and end those that are under way."""
     config = uvicorn.Config(api.app(), host=told.host, port=told.port, log_level="warning", access_log=False, lifespan="off",
                             timeout_graceful_shutdown=_STOP_SECONDS_MAX)  # fmt: skip
@@ -84,7 +86,7 @@ async def listen(told: Settings, engine: wiring.Engine, api: Api, ready: asyncio
         _announce(told, engine)
         if ready is not None:
             ready.set()
-        tidying = asyncio.create_task(tidy())
+        tidying = asyncio.create_task(tidy(engine, desk))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({stopping, listening}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -112,10 +114,11 @@ async def drain(feed: Feed) -> None:
         return
 
 
-async def tidy() -> None:
-    """Look for cycles once an hour: nobody else does."""
+async def tidy(engine: wiring.Engine, desk: Desk, seconds: float = _TIDY_SECONDS) -> None:
+    """Once an hour look for cycles, which nobody else does, and forget the values of those whom another worker has erased."""
     while True:
-        await asyncio.sleep(_TIDY_SECONDS)
+        await asyncio.sleep(seconds)
+        await desk.do(engine.pipeline.forget_values)
         gc.collect()
 
 

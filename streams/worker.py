@@ -70,7 +70,7 @@ async def work(told: Settings) -> None:
             raise StoreUnavailable(msg) from None
         watched = await _watched(told, engine, desk, agents, feed)
         print(f"working for group {own.group} at {own.bootstrap}", flush=True)  # noqa: T201
-        tidying = asyncio.create_task(tidy())
+        tidying = asyncio.create_task(tidy(engine, desk))
         await stop.wait()
         tidying.cancel()
         if watched is not None:

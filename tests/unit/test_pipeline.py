@@ -1,7 +1,9 @@
 """What the engine does to a store: facts, erasure, what is forgotten, what never comes back."""
 
+import gc
 import json
 import sqlite3
+import types
 
 import pytest
 from shop import ORDER, Shop, at
@@ -244,6 +246,38 @@ def test_a_new_act_of_an_erased_person_starts_a_new_data_subject() -> None:
     assert not shop.pipeline.ask("pompdelux", ("email", "buyer@example.org"), question, at("2024-06-02")).allowed
     shop.take(newsletter(shop, "2024-06-03"), now="2024-06-03")
     assert shop.pipeline.ask("pompdelux", ("email", "buyer@example.org"), question, at("2024-06-04")).allowed
+
+
+def remembered(root: object, value: str) -> bool:
+    """Tell whether a value is found anywhere in what an object refers to."""
+    seen, todo = set[int](), [root]
+    while todo:
+        one = todo.pop()
+        if id(one) in seen or isinstance(one, (type, types.ModuleType, types.FunctionType)):
+            continue
+        seen.add(id(one))
+        if (isinstance(one, str) and value in one) or (isinstance(one, bytes) and value.encode() in one):
+            return True
+        todo += gc.get_referents(one)
+    return False
+
+
+def test_a_worker_forgets_the_values_that_it_has_seen_when_told_or_when_it_erases() -> None:
+    shop = Shop()
+    question = Question("message", activity="marketing", channel="email")
+
+    def see() -> None:
+        shop.take(newsletter(shop, "2024-03-05"), now="2024-03-05")
+        shop.pipeline.ask("pompdelux", ("email", "buyer@example.org"), question, at("2024-03-06"))
+        assert remembered(shop.pipeline, "buyer@example.org")
+
+    see()
+    shop.pipeline.forget_values()
+    assert not remembered(shop.pipeline, "buyer@example.org")
+    see()
+    shop.request("erasure", "2024-04-01")
+    shop.acknowledge_all("2024-04-02")
+    assert not remembered(shop.pipeline, "buyer@example.org")
 
 
 def test_a_person_can_be_erased_twice() -> None:
