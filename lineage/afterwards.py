@@ -84,7 +84,9 @@ def after_erasure(s: Subject, e: Happening, waiting: frozenset[str], *, new_matt
         s.died = e.at
         return
     happened_before = (e.occurred or e.at) <= s.erased_at if s.erased_at is not None else False
-    if new_matter and not spec.act and e.matter and matter_kind(e.type) in ("order", "matter", "debt", "credit", "account"):
+    if waiting and new_matter and not spec.act and any(e.type in h.opened_by for h in s.policy.holds if "erasure" in h.blocks):
+        waiting = waited_for(s)  # What is still kept is kept by what begins now, too: a debt of which is told meanwhile.
+    elif new_matter and not spec.act and e.matter and matter_kind(e.type) in ("order", "matter", "debt", "credit", "account"):
         s.matters.pop(e.matter, None)
         if happened_before:
             s.late.append(e)

@@ -15,6 +15,7 @@ from lineage.subject import Case, DoNotUse, Item, Reasons, Subject, Use
 
 def erase(s: Subject, case: Case) -> None:
     """Erase all that is held of the person but what a hold keeps, and suppress any use of what may come."""
+    case.awaits = frozenset(i.command for i in s.items.values() if i.use is Use.ENDING and _is_named(s, case, i))
     if case.in_part:
         _erasure_in_part(s, case)
         return
@@ -65,7 +66,7 @@ def _erasure_in_part(s: Subject, case: Case) -> None:
     ending: list[Item] = []
     active = keepings(s, "erasure", s.today)
     for item in list(s.live()):
-        if (named and item.activity not in {a.name for a in named}) or (case.of and item.category not in case.of):
+        if not _is_named(s, case, item):
             continue
         kept = keeping_of(s, item, active, s.today)
         waits = [r for r in s.restrictions if r.waits and r.covers(item)]
@@ -88,6 +89,12 @@ def _erasure_in_part(s: Subject, case: Case) -> None:
     for scope in case.scope:
         if any(a.marketing for a in marketing_of(s, scope)):
             refuse(s, ids, case.id, scope, "erasure")
+
+
+def _is_named(s: Subject, case: Case, item: Item) -> bool:
+    """Tell whether a request is about an item: about all that is held, about its activity, about its category."""
+    named = [a.name for scope in case.scope for a in marketing_of(s, scope)]
+    return (not named or item.activity in named) and (not case.of or item.category in case.of)
 
 
 def _without_address(s: Subject, activity: Activity, case: Case, ids: Ids) -> None:

@@ -332,7 +332,10 @@ def _notified(r: Rehearsal, s: Subject, row: Row, category: str, day: dt.date) -
 def _not_told(r: Rehearsal, s: Subject, row: Row, category: str, day: dt.date) -> Found:
     kinds = [str(row.get("command"))] if row.get("command") else _COMMANDS
     told = [d for d in _told(r, s, row, category, kinds, None) if d.day <= day]
-    ids = _explain_absence(s, row, category)
+    ids = [*_explain_absence(s, row, category), *(i for c in s.cases.values() for i in c.waits)]
+    known: dict[str, list[Keeping]] = {}
+    kept = [k for i in _items(s, row, category) if i.use is Use.KEPT and (k := keeping_now(s, i, known, s.today))]
+    ids += [i for k in kept for i in k.reasons]
     if len(r.policies) > 1:
         ids += [g.id for p in r.policies.values() for g in p.guards]
     return not told, ids, f"{told[0].kind} went out on {told[0].day}" if told else ""
@@ -385,6 +388,8 @@ def _omitted(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -
     there = case.answer.get(category, set())
     if place:
         ids += [*target_ids(s, place), *case.unnamed.get(place, ())]
+    gone = [c for c in s.changes if c.kind in ("erased", "ended", "unlinked") and c.category == category]
+    ids += [i for c in gone if place in (None, c.target) for i in c.reasons]
     return (place not in there if place else not there), s.cite(*ids), "it is in the answer"
 
 
@@ -399,7 +404,8 @@ def _pending(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -
     kept = [i for i in _items(s, row, category) if _keeps_open(s, i, case)] if row.target else []
     unanswered = [
         c for c in s.commands.values()
-        if c.case == case and c.target == row.target and c.keeps_open and c.state not in ("done", "refused")
+        if (c.case == case or c.id in s.cases[case].awaits) and c.target == row.target
+        and c.keeps_open and c.state not in ("done", "refused")
         and (not category or category in c.why)
     ]  # fmt: skip
     so = bool(reasons) and (not row.target or bool(kept) or bool(unanswered))

@@ -14,6 +14,7 @@ from lineage.closings import FOREVER
 from lineage.due import conditions_changed, due_warnings, next_warning, overdue
 from lineage.ending import acknowledge, end, issue, target_ids, why
 from lineage.events import take
+from lineage.hindsight import Learnt, take_back
 from lineage.keeping import Kept, keeping_of, keepings, kept_now
 from lineage.requests import decide, request
 from lineage.restricting import correct
@@ -74,7 +75,7 @@ class Revenant:
     case: str
 
 
-Entry = Event | Request | Decision | Receipt | Succession | Revenant
+Entry = Event | Request | Decision | Receipt | Succession | Revenant | Learnt
 
 
 def apply(s: Subject, entry: Entry) -> None:
@@ -98,6 +99,8 @@ def apply(s: Subject, entry: Entry) -> None:
             _succeed(s, entry)
         case Revenant():
             request(s, Request(entry.case, entry.at, "erasure"))
+        case Learnt():
+            take_back(s, entry)
     s.memo.clear()
     conditions_changed(s)
     settle(s)
@@ -247,7 +250,8 @@ def pending_because(s: Subject, case_id: str) -> tuple[str, ...]:
                 if waits or (keeping is not None and (not keeping.statutory or keeping.until is None)):
                     found += keeping.reasons if keeping else waits[0].reasons
     for command in s.commands.values():
-        if command.case == case_id and command.keeps_open and command.state not in ("done", "refused"):
+        ours = command.case == case_id or command.id in case.awaits
+        if ours and command.keeps_open and command.state not in ("done", "refused"):
             found += [*target_ids(s, command.target), *(i for r in command.why.values() for i in r)]
     return s.cite(*found)
 

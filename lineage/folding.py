@@ -6,13 +6,15 @@ What arrives are facts and a moment; what leaves is the state then, as it is or 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from lineage import fold
 from lineage.facts import Shapes
+from lineage.hindsight import Lost, lost
 from lineage.policy import Policy
 from lineage.store import Facts, GraphStore, Key
 from lineage.subject import Subject
-from lineage.timeline import entries, shapes_in
+from lineage.timeline import LEARNT, NOTHING_LOST, entries, late_of, shapes_in
 
 _SUBJECTS_MAX = 512
 
@@ -66,4 +68,27 @@ class Folds:
         """Read the facts as a story; shapes that another worker has written are asked for."""
         if self._store.shared and not self._shapes.by_id.keys() >= shapes_in(facts):
             self._shapes.learn(self._store.shapes())
-        return entries(facts, self._shapes.by_id, self._shapes.bodies)
+        return entries(facts, self._shapes.by_id, self._shapes.bodies, self._lost(facts))
+
+    def _lost(self, facts: Facts) -> Mapping[int, tuple[Lost, ...]]:
+        """Say what was held before it was learnt that something else had happened earlier, by when that was learnt."""
+        learnt = [(line.at, late_of(line)[:5]) for line in facts.entries if line.kind == LEARNT]
+        found: dict[int, tuple[Lost, ...]] = {}
+        if not learnt:
+            return NOTHING_LOST
+        shapes, bodies, policy = self._shapes.by_id, self._shapes.bodies, self._policy_of(facts)
+        for at in sorted({at for at, _ in learnt}):
+            states = []
+            for unknown in ({row for when, row in learnt if when >= at}, {row for when, row in learnt if when > at}):
+                known = replace(facts, observations=tuple(o for o in facts.observations if o[:5] not in unknown))
+                s = Subject(policy)
+                for entry in entries(known, shapes, bodies, found):
+                    if entry.at > at:
+                        break
+                    fold.apply(s, entry)
+                states.append(s)
+            found[at] = lost(*states)
+        return found
+
+    def _policy_of(self, facts: Facts) -> Policy:
+        return self.policies[facts.identifiers[0].controller]

@@ -30,6 +30,7 @@ _CARD_DIGITS = range(13, 20)
 _IBAN_CHARACTERS = range(15, 35)
 _IPV4_PARTS = 4
 _IPV6_CHARACTERS_MIN = 4
+_IPV6_COLONS = 7
 
 
 class _Pattern(NamedTuple):
@@ -88,8 +89,9 @@ def _address(text: str) -> int:
     if ":" not in text:
         return len(text) if text.count(".") + 1 == _IPV4_PARTS and _parses(text) else 0
     bare = text.rstrip(".") if _parses(text.rstrip(".")) else text.rstrip(".:")
-    # Without a digit it is a word of code ("a::b"), not a machine.
-    return len(bare) if len(bare) >= _IPV6_CHARACTERS_MIN and any(c.isdigit() for c in bare) and _parses(bare) else 0
+    # Without a digit it is a word of code ("a::b"), not a machine, unless it is written out in full.
+    machine = any(c.isdigit() for c in bare) or bare.count(":") == _IPV6_COLONS
+    return len(bare) if len(bare) >= _IPV6_CHARACTERS_MIN and machine and _parses(bare) else 0
 
 
 def _parses(text: str) -> bool:

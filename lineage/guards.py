@@ -209,8 +209,9 @@ def read(s: Subject, q: Question) -> Answer:
     if activity is None or q.target not in (*activity.systems, *activity.recipients):
         purposes = {policy.activities[i.activity].id for i in items if i.activity in policy.activities}
         held_for = (*(i for x in items for i in x.why), *sorted(purposes), activity.id if activity else "")
-        purpose = [r.id for r in policy.rights if r.right == "purpose"] if activity is None else []
-        return _no(s, *rules, *purpose, *target_ids(s, q.target or ""), "gdpr:5", *held_for)
+        purpose = [r.id for r in policy.rights if r.right == "purpose"]
+        out_of_sight = hiding(s, q.categories) or ()
+        return _no(s, *rules, *purpose, *target_ids(s, q.target or ""), "gdpr:5", *out_of_sight, *held_for)
     stop = hiding(s, q.categories) or covered(s, activity, q.categories)
     if stop:
         return _no(s, *stop, *rules)

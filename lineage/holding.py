@@ -128,7 +128,7 @@ def _tags_of(policy: Policy, target: str, activity: str, category: str, *, prove
     if proven:
         tags.append("consent_proof")
         cites += (r.id for r in policy.rights if r.right == "handed_over")
-    if derived:
+    if derived or (kind is not None and kind.provenance == "derived"):
         tags.append("derived")
     if purpose is not None and "profiling" in purpose.flags:
         tags.append("profiling")

@@ -6,7 +6,7 @@ here; what was learnt of identifiers while a batch was made is forgotten again i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -20,11 +20,15 @@ from lineage.policy import Policy
 from lineage.projection import reader
 from lineage.reactions import Reactions
 from lineage.store import AuditRow, Batch, DeadLetter, GraphStore, Key, Link, Position, Tombstone
+from lineage.store import Entry as EntryRow
 from lineage.successors import Successors
 from lineage.tagging import Tagged
+from lineage.timeline import write_learnt
 
 DAY = 86_400
 _LINKS_MAX = 200_000
+_LATE_SECONDS = 60
+"""An event that is no older than that has not come late."""
 _NO_POLICY = "the event names a controller that has no policy here"
 _NO_IDENTIFIER = "the event carries data but no identifier"
 _NEVER = 1 << 62
@@ -139,6 +143,8 @@ class Intake:
                 self._known[key] = watched
         links: dict[tuple[Key, Key, str, int], Link] = {}
         written = self._links
+        # A link that was written before may have gone with its person since, by another worker's hand.
+        unsure: set[Key] = set(stones)
         for tagged, plain, record in pending:
             rows = plain
             if stones and any(k in stones for k in rows.keys):
@@ -154,14 +160,18 @@ class Intake:
             for row in rows.identifiers:
                 if row[0] not in self._known:
                     self._known[row[0]] = False
+                    unsure.add(row[0])
                     batch.identifiers.append(seal_row(self._keys, tagged.controller, row, self._random))
             batch.observations += rows.observations
             for link in rows.links:
                 # The earliest of each: the graph must not depend on how events were split into batches.
                 name = link[:4]
-                if link.at < links.get(name, _LATER).at and link.at < written.get(name, _NEVER):
+                since = _NEVER if link.a in unsure or link.b in unsure else written.get(name, _NEVER)
+                if link.at < links.get(name, _LATER).at and link.at < since:
                     links[name] = link
             self._mark(batch, tagged, rows, taken)
+            if rows.keys[0] in taken.touched and rows.observations and rows is plain:
+                batch.entries += self._learnt(tagged, rows, now)
             if rows.links and any(link.kind == "device" and link[:4] in links for link in rows.links):
                 batch.due[rows.keys[0]] = 0  # What the device did before is the person's now, and may have to go already.
             if tagged.found:
@@ -169,8 +179,17 @@ class Intake:
         batch.links += links.values()
         if self._store.shared:
             touched = {o.key for o in batch.observations} | {key for link in batch.links for key in link[:2]}
-            touched |= {entry.key for entry in batch.entries}
+            touched |= {entry.key for entry in batch.entries} | batch.due.keys()
             batch.known = touched - {i.key for i in batch.identifiers}
+
+    def _learnt(self, tagged: Tagged, rows: Rows, now: int) -> Iterator[EntryRow]:
+        """Note when something became known that sets something off, and happened before others that were known already."""
+        if tagged.at >= now - _LATE_SECONDS or not self.reactions.of(rows.observations[0].shape).now:
+            return
+        facts = self._store.facts(rows.keys)
+        known = {o[:5] for o in facts.observations}
+        if any(o.at > tagged.at for o in facts.observations) and not any(o[:5] in known for o in rows.observations):
+            yield write_learnt(rows.keys[0], rows.observations[0], max(now, tagged.at))
 
     def _mark(self, batch: Batch, tagged: Tagged, rows: Rows, taken: Taken) -> None:
         if not rows.observations:

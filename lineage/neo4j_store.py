@@ -221,7 +221,10 @@ async def _facts(tx: Transaction, asked: list[Key]) -> Facts:
         before = dict((await ask(tx, _MEMBERS, keys=asked))[0][0])
         own = sorted({*before, *asked})
         links = set()
-        for a, b, kind, shape, at, version in (await ask(tx, _LINKS_OF, keys=own))[0][0]:
+        found = (await ask(tx, _LINKS_OF, keys=own))[0][0]
+        if any(row[2] is None for row in found):
+            continue  # It is being deleted: what has been read of it has no type any more.
+        for a, b, kind, shape, at, version in found:
             links.add(Link(a, b, _KINDS[kind], shape, at))
             if kind == "USES_DEVICE":
                 before.setdefault(b, version)

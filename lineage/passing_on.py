@@ -52,6 +52,10 @@ def copied(s: Subject, e: Happening) -> None:
                 put(s, e, to, item.activity, category, (*ids, *sorted(item.cites)), matter=item.matter)
             continue
         for activity in there:  # A place that is there for marketing has it for that, whatever the source holds it for.
+            reasons = stopped(s, activity, e)
+            if reasons is not None:
+                verdict(s, e, "blocked", s.cite(*reasons, *ids), to, (category,))
+                continue
             put(s, e, to, activity.name, category, (*ids, activity.id))
 
 

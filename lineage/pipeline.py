@@ -29,11 +29,11 @@ from lineage.store import Entry as EntryRow
 from lineage.subject import Subject
 from lineage.successors import Successors
 from lineage.tagging import Tagged
-from lineage.timeline import LATE, answered_at, write_entry
+from lineage.timeline import LATE, LEARNT, answered_at, write_entry
 
 OUTCOMES = ("erased", "retained", "no_data", "unsupported", "refused", "failed")
 """What a target may answer to an erasure; whatever it answers, "complete" is not among it."""
-_BY_OUR_CLOCK = frozenset({"request", "decision", "receipt", LATE})
+_BY_OUR_CLOCK = frozenset({"request", "decision", "receipt", LATE, LEARNT})
 _CONFLICTS_MAX = 20
 """So often something is worked out again because another worker was faster; then the feed waits a little."""
 T = TypeVar("T")
@@ -288,7 +288,9 @@ class Pipeline:
         It stops where `go_on` says no, so that much that is due at once can be done in slices.
         """
         looked = 0
-        while go_on() and (due := self.store.due(now, limit)):
+        before: Sequence[Key] = ()
+        while go_on() and (due := self.store.due(now, limit)) and due != before:
+            before = due  # What is due again after it was looked at is left to the next time: nothing may go on for ever.
             for key in due:
                 if not go_on():
                     break

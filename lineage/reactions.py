@@ -22,6 +22,8 @@ from lineage.tagging import Tagged
 _AT_ONCE = ("newsletter.unsubscribed", "consent.withdrawn", "cookie.declined", "person.", "breach.", "claim.", "preservation.",
             "data.disclosed", "account.terminated", "cookie.third_party_set")  # fmt: skip
 _DAY = 86_400
+_SUMMER_TIME = 3_600
+"""A day can be so many seconds short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def _least(clock: Clock, policy: Policy) -> int:
     named = [p for n in clock.params if (p := policy.parameters.get(n)) is not None]
     for duration in (*clock.durations, *(p.duration for p in named if p.duration is not None)):
         days += _days(duration)
-    return days * _DAY
+    return max(0, days * _DAY - _SUMMER_TIME)
 
 
 def _days(duration: Duration) -> int:

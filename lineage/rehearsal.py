@@ -307,10 +307,17 @@ class Rehearsal:
 
     def lives(self, controller: str, person: str) -> Iterator[tuple[int, Subject]]:
         """Give all data subjects whom the name has meant, one after each erasure, the latest first: keys and states."""
-        kind, value = self.bearer(person)
-        keys = [self.pipeline.keys.key(controller, kind, value)[0]]
+        return self._bearers(controller, self.bearer(person))
+
+    def sharing(self, controller: str, person: str) -> Iterator[tuple[int, Subject]]:
+        """Give all data subjects who bear, or bore, one of a person's identifiers: an event may have been about any of them."""
+        for identifier in self.identifiers(person).items():
+            yield from self._bearers(controller, identifier)
+
+    def _bearers(self, controller: str, identifier: tuple[str, str]) -> Iterator[tuple[int, Subject]]:
+        keys = [self.pipeline.keys.key(controller, *identifier)[0]]
         while self.store.tombstones((keys[-1],)):
-            keys.append(self.pipeline.keys.successor(controller, kind, value, len(keys))[0])
+            keys.append(self.pipeline.keys.successor(controller, *identifier, len(keys))[0])
         for key in reversed(keys):
             if key in self.store.known((key,)):
                 yield key, self.pipeline.look((key,), controller, self.clock)

@@ -200,6 +200,8 @@ class Case:
     """Recipients that the answer must not name, and why."""
     correct: Ids = ()
     remove: Ids = ()
+    awaits: frozenset[str] = frozenset()
+    """Commands from before the request that its erasure needs answered: nothing is erased that a target has not confirmed."""
     done: bool = False
     extended: bool = False
     """Whether a person has extended the time for the answer, with a reason (GDPR art. 12(3))."""

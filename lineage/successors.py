@@ -103,6 +103,8 @@ class Successors:
         old = not passed
         stone = max((stones[k] for k in rows.keys if k in stones), key=lambda t: t.at)
         erased = [k for k in owner or rows.keys if k in stones and k in self._known]
+        if old:
+            rows = _only(rows, stones)
         if erased:
             return (self._late(rows, erased[0], batch, now) if old else rows), {erased[0]}
         if old and self._lies_somewhere(tagged):
@@ -182,3 +184,12 @@ class Successors:
             entry = Succession(tagged.at, ids)
             batch.entries.append(write_entry(moved.keys[0], f"succession-{moved.keys[0]}", entry))
         return moved
+
+
+def _only(rows: Rows, stones: Mapping[Key, Tombstone]) -> Rows:
+    """Leave out the identifiers of an event that were not erased: what was before an erasure joins nobody to the erased person."""
+    own = tuple(k for k in rows.keys if k in stones)
+    return rows._replace(
+        keys=own, identifiers=tuple(i for i in rows.identifiers if i[0] in own),
+        links=tuple(link for link in rows.links if link.a in own and link.b in own),
+    )  # fmt: skip

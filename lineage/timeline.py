@@ -14,14 +14,18 @@ import orjson
 
 from lineage.facts import ShapeBody
 from lineage.fold import Decision, Entry, Event, Receipt, Revenant, Succession
+from lineage.hindsight import Learnt, Lost
 from lineage.rights import Request
 from lineage.store import Entry as EntryRow
 from lineage.store import Facts, Observation, Shape
 
 LATE = "late"
 """The kind of entry that an event is which comes after an erasure and is from before it: it is told, and no observation."""
+LEARNT = "learnt"
+"""The kind of entry that says when an event became known that happened before others that were known already."""
 _LAST = 9
 _RANK = {Event: 0, Request: 1, Decision: 2, Receipt: 3, Succession: -1, Revenant: -1}
+NOTHING_LOST: Mapping[int, tuple[Lost, ...]] = {}
 Told = Request | Decision | Receipt | Succession | Revenant
 KINDS: dict[str, type[Told]] = {
     "request": Request, "decision": Decision, "receipt": Receipt, "succession": Succession, "revenant": Revenant,
@@ -41,6 +45,11 @@ def write_late(key: int, row: Observation, came: int) -> EntryRow:
     """Make a row of an event from before an erasure that came after it; the same event again has the same id."""
     name = "-".join(map(str, (row.key, row.shape, row.at, row.matter, row.about)))
     return EntryRow(key, f"late-{name}", came, LATE, orjson.dumps(row[:5]).decode())
+
+
+def write_learnt(key: int, row: Observation, came: int) -> EntryRow:
+    """Make a row that says when an event became known."""
+    return write_late(key, row, came)._replace(id=f"learnt-{'-'.join(map(str, row[:5]))}", kind=LEARNT)
 
 
 def came_at(facts: Facts, now: int) -> int:
@@ -76,8 +85,10 @@ def shapes_in(facts: Facts) -> set[int]:
     return {row.shape for row in facts.observations} | {late_of(line).shape for line in facts.entries if line.kind == LATE}
 
 
-def entries(facts: Facts, shapes: Mapping[int, Shape], bodies: Mapping[int, ShapeBody]) -> list[Entry]:
-    """Give all entries of a data subject, in order."""
+def entries(
+    facts: Facts, shapes: Mapping[int, Shape], bodies: Mapping[int, ShapeBody], lost: Mapping[int, tuple[Lost, ...]] = NOTHING_LOST,
+) -> list[Entry]:  # fmt: skip
+    """Give all entries of a data subject, in order; `lost` says, by when something was learnt, what had come in meanwhile."""
     devices = {i.key for i in facts.identifiers if i.kind == "cookie"}
     found: list[tuple[tuple[int, int, int, str, str, str], Entry]] = []
     for row in facts.observations:
@@ -94,5 +105,6 @@ def entries(facts: Facts, shapes: Mapping[int, Shape], bodies: Mapping[int, Shap
             continue
         entry = read_entry(line)
         found.append(((entry.at, _RANK[type(entry)], 0, line.id, "", ""), entry))
+    found += [((at, _LAST, at, "", "", ""), Learnt(at, items)) for at, items in lost.items() if items]
     found.sort(key=lambda pair: pair[0])
     return [entry for _, entry in found]

@@ -57,5 +57,5 @@ def _ended_before(s: Subject, v: Verdict, happened: int, came: int) -> list[str]
 def verdicts_of(r: Rehearsal, s: Subject, row: Row, category: str) -> dict[str, list[str]]:
     """Give what became of a step: of an event that was about the data subject before the present one, too."""
     found = _verdicts(r, s, row, category)
-    earlier = () if found else r.lives(row.controller, row.person)
+    earlier = () if found else r.sharing(row.controller, row.person)
     return found or next((v for _, x in earlier if (v := _verdicts(r, x, row, category))), {})

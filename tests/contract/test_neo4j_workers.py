@@ -142,9 +142,10 @@ def test_what_is_erased_while_others_write_stays_erased(workers: list[Shop], neo
     assert left == 0, "the graph has forgotten all of them, and nothing has brought one back"
 
 
+@pytest.mark.parametrize("fed", [0, 1], ids=["unknown to this worker", "known to this worker"])
 @pytest.mark.parametrize("month", [3, 4], ids=["the same event again", "another event from before"])
 def test_an_event_on_its_way_while_the_graph_forgets_its_person_leaves_nothing_there(
-    workers: list[Shop], neo4j_clean: Neo4jAt, monkeypatch: pytest.MonkeyPatch, month: int
+    workers: list[Shop], neo4j_clean: Neo4jAt, monkeypatch: pytest.MonkeyPatch, month: int, fed: int
 ) -> None:
     """The event was routed while the person was still there; when it is written, the last answer has come, and nobody is."""
     office, other, _ = workers
@@ -153,6 +154,7 @@ def test_an_event_on_its_way_while_the_graph_forgets_its_person_leaves_nothing_t
         office.event("newsletter.subscribed", f"2024-0{m}-06T10:00", "ann", channel="email", data=data) for m in (3, month)
     )
     feed(office, 0, [[first]])
+    feed(other, 2, [[first]] * fed)
     office.pipeline.request("pompdelux", ("email", "ann@example.org"), Request("case-1", at("2024-05-01T10:00"), "erasure"))
     assert office.store.tombstones([office.pipeline.keys.key("pompdelux", "email", "ann@example.org")[0]])
     write, waiting = other.store.write, [True]
@@ -167,7 +169,7 @@ def test_an_event_on_its_way_while_the_graph_forgets_its_person_leaves_nothing_t
     monkeypatch.setattr(other.store, "write", after_the_last_answer)
     other.pipeline.ingest([Received("orders", 1, 0, late)], at(NOW))
     assert not waiting
-    assert other.store.positions("orders") == {0: 1, 1: 1}
+    assert other.store.positions("orders") == {0: 1, 1: 1, **({2: 1} if fed else {})}
     assert other.store.counts()["observations"] == 0
     [again] = office.acknowledge_all(NOW)
     assert (again.target, again.case == "case-1") == ("newsletter_system", False), "it is for the system to erase what it has sent"

@@ -322,7 +322,7 @@ def test_a_reader_sees_what_its_activity_holds_there() -> None:
     s = subject(guards=READ)
     assert answer(s, "read", target="shop", reader="selling", categories=("name",)) == (True, ("G-R", "T-selling"))
     found = answer(s, "read", target="shop", reader="news", categories=("name",))
-    assert found == (False, ("G-R", "Y-SHOP", "gdpr:5", "T-selling", "T-news"))
+    assert found == (False, ("G-R", "PU-1", "Y-SHOP", "gdpr:5", "T-selling", "T-news"))
     assert answer(s, "read", target="shop", reader="thief", categories=("name",)) == (
         False,
         ("G-R", "PU-1", "Y-SHOP", "gdpr:5", "T-selling"),

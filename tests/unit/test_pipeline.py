@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 import sqlite3
 import types
 
@@ -12,6 +13,7 @@ from lineage import exports
 from lineage.digest import verify_chain
 from lineage.errors import BadCall, NotFound
 from lineage.guards import Question
+from lineage.pipeline import Pipeline
 from lineage.sqlite_store import SQLiteStore
 
 
@@ -246,6 +248,31 @@ def test_a_new_act_of_an_erased_person_starts_a_new_data_subject() -> None:
     assert not shop.pipeline.ask("pompdelux", ("email", "buyer@example.org"), question, at("2024-06-02")).allowed
     shop.take(newsletter(shop, "2024-06-03"), now="2024-06-03")
     assert shop.pipeline.ask("pompdelux", ("email", "buyer@example.org"), question, at("2024-06-04")).allowed
+
+
+def test_what_came_in_before_a_withdrawal_was_known_is_commanded_once_whoever_looks() -> None:
+    shop = Shop("littlesteps")
+    mail = {"email": "buyer@example.org"}
+    signed = shop.event("newsletter.subscribed", "2024-02-01", channel="email", express=True, data={**mail, "subscription": "yes"})
+    issue = shop.event("newsletter.sent", "2024-03-10", issue="N-1", data={**mail, "others": {"name": "Ann"}})
+    shop.take(signed, issue, now="2024-03-10")
+    assert ("marketing_store", "electronic_marketing", "name") in shop.items("2024-03-19")
+    learnt = shop.event("newsletter.unsubscribed", "2024-03-01", channel="email")
+    shop.take(learnt, now="2024-03-20")
+
+    def asked() -> list[tuple[str, str]]:
+        return sorted((r.target, c) for r in shop.commands("2024-04-30") for c in json.loads(r.body)["reasons"])
+
+    first = asked()
+    assert {("marketing_store", "email"), ("marketing_store", "name"), ("mailchimp", "name")} <= set(first)
+    assert len(first) == len(set(first))
+    assert shop.items("2024-03-20T01:00") == set()
+    shop.take(learnt, issue, now="2024-03-21")
+    again = Pipeline(shop.store, shop.pipeline.policies, shop.pipeline.keys, os.urandom)
+    again.advance((again.current("littlesteps", "email", mail["email"]),), at("2024-03-22"))
+    assert asked() == first
+    shop.acknowledge_all("2024-03-23")
+    assert asked() == []
 
 
 def remembered(root: object, value: str) -> bool:
