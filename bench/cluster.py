@@ -111,7 +111,8 @@ async def decode_side(told: Any) -> dict[str, float]:
 
 async def faust_side(told: Any) -> dict[str, float]:
     """Let a Faust agent take the topic's events one by one and do nothing with them."""
-    app = faust.App(f"{told.prefix}-noop", broker=f"kafka://{told.bootstrap}", store="memory://", web_enabled=False,
+    # A group of its own: one that has committed goes on from there, and would wait for ever.
+    app = faust.App(f"{told.prefix}-noop-{os.getpid()}", broker=f"kafka://{told.bootstrap}", store="memory://", web_enabled=False,
                     consumer_auto_offset_reset="earliest", topic_disable_leader=True, broker_commit_interval=5.0,
                     stream_wait_empty=False)  # fmt: skip
     topic = app.topic(told.topic, value_serializer="raw", key_serializer="raw", value_type=bytes)
