@@ -170,7 +170,7 @@ def outcomes(s: Subject, case: str) -> list[dict[str, object]]:
     """List, per target and category, what is known of the command: never more than has been confirmed."""
     found: list[dict[str, object]] = []
     for command in s.commands.values():
-        if command.case != case and command.id not in s.cases[case].awaits:
+        if not s.cases[case].waits_for(command):
             continue
         outcome = {"done": "erased" if command.kind in ("erase", "expire_cookie") else command.kind, "open": "unconfirmed"}.get(
             command.state, command.state

@@ -5,6 +5,8 @@ What arrives is the case; what leaves are ended items, with commands to their ta
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lineage.ending import end, target_ids, why
 from lineage.keeping import keeping_of, keepings
 from lineage.opting_out import end_activity, refuse, suppress
@@ -15,7 +17,8 @@ from lineage.subject import Case, DoNotUse, Item, Reasons, Subject, Use
 
 def erase(s: Subject, case: Case) -> None:
     """Erase all that is held of the person but what a hold keeps, and suppress any use of what may come."""
-    case.awaits = frozenset(i.command for i in s.items.values() if i.use is Use.ENDING and _is_named(s, case, i))
+    about = _about(s, case)
+    case.awaits = frozenset(i.command for i in s.items.values() if i.use is Use.ENDING and about(i))
     if case.in_part:
         _erasure_in_part(s, case)
         return
@@ -65,8 +68,9 @@ def _erasure_in_part(s: Subject, case: Case) -> None:
     ids = (*case.reasons, *via_ids(s, case.via, "erasure"))
     ending: list[Item] = []
     active = keepings(s, "erasure", s.today)
+    about = _about(s, case)
     for item in list(s.live()):
-        if not _is_named(s, case, item):
+        if not about(item):
             continue
         kept = keeping_of(s, item, active, s.today)
         waits = [r for r in s.restrictions if r.waits and r.covers(item)]
@@ -91,10 +95,10 @@ def _erasure_in_part(s: Subject, case: Case) -> None:
             refuse(s, ids, case.id, scope, "erasure")
 
 
-def _is_named(s: Subject, case: Case, item: Item) -> bool:
-    """Tell whether a request is about an item: about all that is held, about its activity, about its category."""
-    named = [a.name for scope in case.scope for a in marketing_of(s, scope)]
-    return (not named or item.activity in named) and (not case.of or item.category in case.of)
+def _about(s: Subject, case: Case) -> Callable[[Item], bool]:
+    """Say which items a request is about: all that is held, those of its activities, of its categories."""
+    named = {a.name for scope in case.scope for a in marketing_of(s, scope)}
+    return lambda item: (not named or item.activity in named) and (not case.of or item.category in case.of)
 
 
 def _without_address(s: Subject, activity: Activity, case: Case, ids: Ids) -> None:

@@ -404,7 +404,7 @@ def _pending(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -
     kept = [i for i in _items(s, row, category) if _keeps_open(s, i, case)] if row.target else []
     unanswered = [
         c for c in s.commands.values()
-        if (c.case == case or c.id in s.cases[case].awaits) and c.target == row.target
+        if case in s.cases and s.cases[case].waits_for(c) and c.target == row.target
         and c.keeps_open and c.state not in ("done", "refused")
         and (not category or category in c.why)
     ]  # fmt: skip

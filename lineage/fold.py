@@ -250,8 +250,7 @@ def pending_because(s: Subject, case_id: str) -> tuple[str, ...]:
                 if waits or (keeping is not None and (not keeping.statutory or keeping.until is None)):
                     found += keeping.reasons if keeping else waits[0].reasons
     for command in s.commands.values():
-        ours = command.case == case_id or command.id in case.awaits
-        if ours and command.keeps_open and command.state not in ("done", "refused"):
+        if case.waits_for(command) and command.keeps_open and command.state not in ("done", "refused"):
             found += [*target_ids(s, command.target), *(i for r in command.why.values() for i in r)]
     return s.cite(*found)
 

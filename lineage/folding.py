@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from lineage import fold
 from lineage.facts import Shapes
-from lineage.hindsight import Lost, lost
+from lineage.hindsight import lost
 from lineage.policy import Policy
 from lineage.store import Facts, GraphStore, Key
-from lineage.subject import Subject
+from lineage.subject import Item, Subject
 from lineage.timeline import LEARNT, NOTHING_LOST, entries, late_of, shapes_in
 
 _SUBJECTS_MAX = 512
@@ -70,13 +70,13 @@ class Folds:
             self._shapes.learn(self._store.shapes())
         return entries(facts, self._shapes.by_id, self._shapes.bodies, self._lost(facts))
 
-    def _lost(self, facts: Facts) -> Mapping[int, tuple[Lost, ...]]:
+    def _lost(self, facts: Facts) -> Mapping[int, tuple[Item, ...]]:
         """Say what was held before it was learnt that something else had happened earlier, by when that was learnt."""
         learnt = [(line.at, late_of(line)[:5]) for line in facts.entries if line.kind == LEARNT]
-        found: dict[int, tuple[Lost, ...]] = {}
+        found: dict[int, tuple[Item, ...]] = {}
         if not learnt:
             return NOTHING_LOST
-        shapes, bodies, policy = self._shapes.by_id, self._shapes.bodies, self._policy_of(facts)
+        shapes, bodies, policy = self._shapes.by_id, self._shapes.bodies, self.policies[facts.identifiers[0].controller]
         for at in sorted({at for at, _ in learnt}):
             states = []
             for unknown in ({row for when, row in learnt if when >= at}, {row for when, row in learnt if when > at}):
@@ -89,6 +89,3 @@ class Folds:
                 states.append(s)
             found[at] = lost(*states)
         return found
-
-    def _policy_of(self, facts: Facts) -> Policy:
-        return self.policies[facts.identifiers[0].controller]

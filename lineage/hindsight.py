@@ -8,24 +8,10 @@ has and nobody was told to erase, as an entry of the story that ends it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from lineage.ending import end, why
 from lineage.holding import consent_ids
 from lineage.subject import Item, Subject
-
-
-class Lost(NamedTuple):
-    """What a target got before it was known that it ought not have."""
-
-    target: str
-    activity: str
-    category: str
-    matter: str
-    first: int
-    last: int
-    cites: tuple[str, ...]
-    tags: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +19,25 @@ class Learnt:
     """It became known that something had happened before: what targets have got meanwhile they have against it."""
 
     at: int
-    items: tuple[Lost, ...]
+    items: tuple[Item, ...]
 
 
-def lost(before: Subject, after: Subject) -> tuple[Lost, ...]:
+def lost(before: Subject, after: Subject) -> tuple[Item, ...]:
     """Compare a person's state before something was learnt with the state after it."""
     told = {(c.target, category) for c in after.commands.values() if c.kind in ("erase", "expire_cookie") for category in c.why}
     told |= {(c.target, c.category) for c in after.changes}
-    return tuple(
-        Lost(*i.key, i.first, i.last, tuple(sorted(i.cites)), tuple(sorted(i.tags)))
-        for i in before.live() if i.key not in after.items and (i.target, i.category) not in told
-    )  # fmt: skip
+    return tuple(i for i in before.live() if i.key not in after.items and (i.target, i.category) not in told)
 
 
 def take_back(s: Subject, entry: Learnt) -> None:
     """End what was got in between, with commands to those who have it."""
     found: dict[tuple[str, str, str, str], tuple[Item, tuple[str, ...]]] = {}
     for one in entry.items:
-        item = Item(one.target, one.activity, one.category, one.matter, one.first, one.last, set(one.cites), set(one.tags))
+        item = Item(*one.key, one.first, one.last, set(one.cites), set(one.tags), one.source)
         activity = s.policy.activities.get(one.activity)
         if item.key in s.items or activity is None:
             continue
         s.items[item.key] = item
         ids = (*s.objected.get(activity.name, ()), *consent_ids(s, activity), *activity.retention, *s.underage)
-        found[item.key] = item, why(s, item, *ids, *item.cites)
+        found[item.key] = item, why(s, item, *ids)
     end(s, [item for item, _ in found.values()], {key: ids for key, (_, ids) in found.items()})

@@ -23,7 +23,7 @@ from lineage.store import AuditRow, Batch, DeadLetter, GraphStore, Key, Link, Po
 from lineage.store import Entry as EntryRow
 from lineage.successors import Successors
 from lineage.tagging import Tagged
-from lineage.timeline import write_learnt
+from lineage.timeline import LEARNT, write_late
 
 DAY = 86_400
 _LINKS_MAX = 200_000
@@ -189,7 +189,7 @@ class Intake:
         facts = self._store.facts(rows.keys)
         known = {o[:5] for o in facts.observations}
         if any(o.at > tagged.at for o in facts.observations) and not any(o[:5] in known for o in rows.observations):
-            yield write_learnt(rows.keys[0], rows.observations[0], max(now, tagged.at))
+            yield write_late(rows.keys[0], rows.observations[0], now, LEARNT)
 
     def _mark(self, batch: Batch, tagged: Tagged, rows: Rows, taken: Taken) -> None:
         if not rows.observations:

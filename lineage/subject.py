@@ -207,6 +207,10 @@ class Case:
     """Whether a person has extended the time for the answer, with a reason (GDPR art. 12(3))."""
     body: dict[str, object] = field(default_factory=dict)
 
+    def waits_for(self, command: Command) -> bool:
+        """Tell whether an answer to the command belongs to the case: it sent it, or its erasure needs it answered."""
+        return command.case == self.id or command.id in self.awaits
+
     @property
     def in_part(self) -> bool:
         """Tell whether the request names activities or categories, and so not all that is held."""

@@ -14,10 +14,11 @@ import orjson
 
 from lineage.facts import ShapeBody
 from lineage.fold import Decision, Entry, Event, Receipt, Revenant, Succession
-from lineage.hindsight import Learnt, Lost
+from lineage.hindsight import Learnt
 from lineage.rights import Request
 from lineage.store import Entry as EntryRow
 from lineage.store import Facts, Observation, Shape
+from lineage.subject import Item
 
 LATE = "late"
 """The kind of entry that an event is which comes after an erasure and is from before it: it is told, and no observation."""
@@ -25,7 +26,7 @@ LEARNT = "learnt"
 """The kind of entry that says when an event became known that happened before others that were known already."""
 _LAST = 9
 _RANK = {Event: 0, Request: 1, Decision: 2, Receipt: 3, Succession: -1, Revenant: -1}
-NOTHING_LOST: Mapping[int, tuple[Lost, ...]] = {}
+NOTHING_LOST: Mapping[int, tuple[Item, ...]] = {}
 Told = Request | Decision | Receipt | Succession | Revenant
 KINDS: dict[str, type[Told]] = {
     "request": Request, "decision": Decision, "receipt": Receipt, "succession": Succession, "revenant": Revenant,
@@ -41,15 +42,10 @@ def event_of(row: Observation, shape: Shape, body: ShapeBody, *, device_only: bo
     return Event(max(came, row.at), shape.type, body.terms, body.fields, matter, about, device_only, row.at)
 
 
-def write_late(key: int, row: Observation, came: int) -> EntryRow:
-    """Make a row of an event from before an erasure that came after it; the same event again has the same id."""
+def write_late(key: int, row: Observation, came: int, kind: str = LATE) -> EntryRow:
+    """Make a row of an event from before an erasure that came after it, or `LEARNT`; the same event again has the same id."""
     name = "-".join(map(str, (row.key, row.shape, row.at, row.matter, row.about)))
-    return EntryRow(key, f"late-{name}", came, LATE, orjson.dumps(row[:5]).decode())
-
-
-def write_learnt(key: int, row: Observation, came: int) -> EntryRow:
-    """Make a row that says when an event became known."""
-    return write_late(key, row, came)._replace(id=f"learnt-{'-'.join(map(str, row[:5]))}", kind=LEARNT)
+    return EntryRow(key, f"{kind}-{name}", came, kind, orjson.dumps(row[:5]).decode())
 
 
 def came_at(facts: Facts, now: int) -> int:
@@ -86,7 +82,7 @@ def shapes_in(facts: Facts) -> set[int]:
 
 
 def entries(
-    facts: Facts, shapes: Mapping[int, Shape], bodies: Mapping[int, ShapeBody], lost: Mapping[int, tuple[Lost, ...]] = NOTHING_LOST,
+    facts: Facts, shapes: Mapping[int, Shape], bodies: Mapping[int, ShapeBody], lost: Mapping[int, tuple[Item, ...]] = NOTHING_LOST,
 ) -> list[Entry]:  # fmt: skip
     """Give all entries of a data subject, in order; `lost` says, by when something was learnt, what had come in meanwhile."""
     devices = {i.key for i in facts.identifiers if i.kind == "cookie"}
