@@ -100,15 +100,15 @@ class Feeding:
 
     def _once(self, records: Sequence[Received]) -> None:
         """Tag a batch and write it, with the bytes as they came: a dead letter shows which schema they claim."""
-        known = [self._own(record.value) for record in records]
-        tags = iter(tag_all(self.engine, [k for k in known if isinstance(k, bytes)]))
-        found = [next(tags) if isinstance(k, bytes) else k for k in known]
+        known = [self._own(record) for record in records]
+        tagged = iter(tag_all(self.engine, [k for k in known if isinstance(k, Received)]))
+        found = [next(tagged) if isinstance(k, Received) else k for k in known]
         self.engine.pipeline.ingest(records, int(time.time()), found)
 
-    def _own(self, value: bytes) -> bytes | BadEvent:
+    def _own(self, record: Received) -> Received | BadEvent:
         """Put our schema id into a record, or say why there is none."""
         try:
-            return self._ids.inbound(value)
+            return record._replace(value=self._ids.inbound(record.value))
         except BadEvent as error:
             return error
 

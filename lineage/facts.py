@@ -7,6 +7,7 @@ between those that one event carried. No clock, no store; the caches only spare 
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -49,7 +50,7 @@ def decode_shape(text: str) -> ShapeBody:
 
 
 class Shapes:
-    """The shapes that are known, by id and by content; new ones get the next id."""
+    """The shapes that are known, by id and by content; new ones get the next id. One thread may add while another writes."""
 
     def __init__(self, shapes: Iterable[Shape], *, shared: bool = False) -> None:
         """Start from what the store has.
@@ -62,7 +63,8 @@ class Shapes:
         self._ids: dict[tuple[str, str, str], int] = {}
         self.bodies: dict[int, ShapeBody] = {}
         self._fast: dict[tuple[object, ...], int] = {}
-        self.fresh: list[Shape] = []
+        self._fresh: list[Shape] = []
+        self._new = threading.Lock()
         self.learn(shapes)
 
     def learn(self, shapes: Iterable[Shape]) -> None:
@@ -88,19 +90,26 @@ class Shapes:
         found = self._fast.get(key)
         if found is None:
             text = encode_shape(body)
-            known = self._ids.get((controller, type_, text))
-            if known is None:
-                shape = Shape(self._number(controller, type_, text), controller, type_, text)
-                self._add(shape)
-                self.fresh.append(shape)
-                known = shape.id
+            with self._new:
+                known = self._ids.get((controller, type_, text))
+                if known is None:
+                    shape = Shape(self._number(controller, type_, text), controller, type_, text)
+                    self._add(shape)
+                    self._fresh.append(shape)
+                    known = shape.id
             found = self._fast[key] = known
         return found
 
     def take_fresh(self) -> list[Shape]:
         """Give the shapes that the store does not have yet."""
-        fresh, self.fresh = self.fresh, []
+        with self._new:
+            fresh, self._fresh = self._fresh, []
         return fresh
+
+    def give_back(self, shapes: Iterable[Shape]) -> None:
+        """Take back what `take_fresh` gave: the store has not got it."""
+        with self._new:
+            self._fresh = [*shapes, *self._fresh]
 
 
 class Rows(NamedTuple):

@@ -1,6 +1,6 @@
 """Turn a batch of records into one `Batch` of facts, with the places of the records in it: read, routed, once each.
 
-What arrives are bytes, or what the agents have read of them; what leaves is what one transaction writes. Nothing is written
+What arrives are bytes, or what the agents have made of them; what leaves is what one transaction writes. Nothing is written
 here; what was learnt of identifiers while a batch was made is forgotten again if it could not be written.
 """
 
@@ -44,6 +44,13 @@ class Received(NamedTuple):
     value: bytes
 
 
+class Prepared(NamedTuple):
+    """An event as it was read: what it says, and its facts, whoever bears its identifiers by now."""
+
+    tagged: Tagged
+    rows: Rows
+
+
 @dataclass(slots=True)
 class Taken:
     """What became of a batch."""
@@ -82,16 +89,22 @@ class Intake:
         """Decode and tag the bytes of an event; raise `Undecodable`."""
         return self._reader.read(value)
 
-    def batch(self, records: Sequence[Received], now: int, tags: Sequence[Tagged | BadEvent] | None) -> tuple[Batch, Taken]:
-        """Make the batch of records; `tags` are what they say, or why they say nothing, where that is known already."""
+    def prepare(self, record: Received) -> Prepared:
+        """Tag an event and make its facts; raise `BadEvent`. It asks no store, so it can be done while a batch is written."""
+        tagged = self._reader.read(record.value)
+        if tagged.controller not in self._policies:
+            raise Undecodable(_NO_POLICY)
+        return Prepared(tagged, self.writer.rows(tagged, record.partition << 40 | record.offset))
+
+    def batch(
+        self, records: Sequence[Received], now: int, found: Sequence[Prepared | BadEvent] | None,
+    ) -> tuple[Batch, Taken]:  # fmt: skip
+        """Make the batch of records; `found` is what `prepare` made of each, or why nothing, where that is known already."""
         taken, batch = Taken(events=len(records)), Batch(positions=_positions(records))
         pending: list[tuple[Tagged, Rows, Received]] = []
         for n, record in enumerate(records):
             try:
-                tagged = self.tag(record.value) if tags is None else _tagged(tags[n])
-                if tagged.controller not in self._policies:
-                    raise Undecodable(_NO_POLICY)
-                rows = self.writer.rows(tagged, record.partition << 40 | record.offset)
+                tagged, rows = self.prepare(record) if found is None else _prepared(found[n])
             except BadEvent as error:
                 batch.dead_letters.append(self.dead_letter(record, str(error), now))
                 taken.dead += 1
@@ -139,8 +152,7 @@ class Intake:
         stones: Mapping[Key, Tombstone] = {}
         if fresh:
             stones = self._successors.tombstones(fresh, batch)
-            for key, (_, watched) in self._store.known(fresh).items():
-                self._known[key] = watched
+            self._known.update(self._store.known(fresh))
         links: dict[tuple[Key, Key, str, int], Link] = {}
         written = self._links
         # A link that was written before may have gone with its person since, by another worker's hand.
@@ -214,7 +226,7 @@ class Intake:
                 batch.due[key] = due
 
 
-def _tagged(found: Tagged | BadEvent) -> Tagged:
+def _prepared(found: Prepared | BadEvent) -> Prepared:
     if isinstance(found, BadEvent):
         raise found
     return found

@@ -29,7 +29,7 @@ _CASE: LiteralString = (
 )
 _CASE_OF_ANOTHER: LiteralString = "UNWIND $rows AS r MATCH (c:Case {id: r[0]})-[o:ABOUT]->(k:Key) WHERE k.key <> r[1] DELETE o"
 _CASE_ABOUT: LiteralString = (
-    "UNWIND $rows AS r MATCH (c:Case {id: r[0]}) MATCH (k:Key {key: r[1]})"
+    "UNWIND $rows AS r MATCH (c:Case {id: r[0]}) MATCH (k:Key {key: r[1]}) USING INDEX k:Key(key)"
     " WHERE NOT EXISTS { (c)-[:ABOUT]->(k) } CREATE (c)-[:ABOUT]->(k)"
 )
 _COMMANDS_THERE: LiteralString = "UNWIND $ids AS id MATCH (c:Command {id: id}) RETURN collect(c.id)"
@@ -42,7 +42,9 @@ _TARGETS: LiteralString = "UNWIND $rows AS r MERGE (:Target {controller: r[0], i
 _COMMAND_TO: LiteralString = (
     "UNWIND $rows AS r MATCH (c:Command {id: r[0]}) MATCH (t:Target {controller: r[2], id: r[3]}) CREATE (c)-[:TO]->(t)"
 )
-_COMMAND_ABOUT: LiteralString = "UNWIND $rows AS r MATCH (c:Command {id: r[0]}) MATCH (k:Key {key: r[1]}) CREATE (c)-[:ABOUT]->(k)"
+_COMMAND_ABOUT: LiteralString = (
+    "UNWIND $rows AS r MATCH (c:Command {id: r[0]}) MATCH (k:Key {key: r[1]}) USING INDEX k:Key(key) CREATE (c)-[:ABOUT]->(k)"
+)
 _COMMAND_OF: LiteralString = "UNWIND $rows AS r MATCH (c:Command {id: r[0]}) MATCH (x:Case {id: r[4]}) CREATE (c)-[:OF]->(x)"
 _STATE: LiteralString = (
     "UNWIND $rows AS r MATCH (c:Command {id: r[0]}) WHERE c.state <> r[1] OR c.due <> r[2] OR c.attempts <> r[3]"

@@ -16,6 +16,7 @@ from typing import Any, LiteralString, Self
 from lineage.digest import graph_digest
 from lineage.errors import Conflict
 from lineage.landing import Landing
+from lineage.neo4j_rows import KEYS, OF_KEY, line
 from lineage.neo4j_schema import migrate
 from lineage.neo4j_server import Neo4jServer, Transaction, ask
 from lineage.neo4j_types import draw_shapes, erase_drawing
@@ -100,17 +101,18 @@ class Neo4jStore:
         """List all shapes, by number."""
         return [Shape(*row) for row in self._rows(_SHAPES)]
 
-    def known(self, keys: Iterable[Key]) -> Mapping[Key, tuple[int, bool]]:
+    def known(self, keys: Iterable[Key]) -> Mapping[Key, bool]:
         """Find the identifiers among `keys` that exist, and whether they are watched."""
-        asked = sorted(set(keys))
+        asked = set(keys)
         if not asked:
             return {}
-        return {key: (check, watched) for key, check, watched in self._rows(_KNOWN, keys=asked)[0][0]}
+        [[there, watched]] = self._rows(_KNOWN, keys=line(asked))
+        return {**dict.fromkeys(there, False), **dict.fromkeys(watched, True)}
 
     def tombstones(self, keys: Iterable[Key]) -> Mapping[Key, Tombstone]:
         """Find the erased identifiers among `keys`."""
-        asked = sorted(set(keys))
-        return {row[0]: Tombstone(*row) for row in self._rows(_TOMBSTONES, keys=asked)} if asked else {}
+        asked = set(keys)
+        return {row[0]: Tombstone(*row) for row in self._rows(_TOMBSTONES, keys=line(asked))} if asked else {}
 
     def facts(self, keys: Iterable[Key]) -> Facts:
         """Collect the facts of the data subject that the identifiers `keys` belong to."""
@@ -247,23 +249,22 @@ _ENTRY_ORDER = attrgetter("at", "id")
 _COMMAND_ORDER = attrgetter("issued", "id")
 
 _SHAPES: LiteralString = "MATCH (s:Shape) RETURN s.id, s.controller, s.type, s.body ORDER BY s.id"
-_KNOWN: LiteralString = (
-    "UNWIND $keys AS key MATCH (k:Key {key: key}) WHERE k:Identifier RETURN collect([k.key, k.check, coalesce(k.watched, false)])"
-)
-_TOMBSTONES: LiteralString = "UNWIND $keys AS key MATCH (t:Tombstone {key: key}) RETURN t.key, t.controller, t.at, t.next"
+_KNOWN: LiteralString = KEYS + OF_KEY + "WHERE k:Identifier RETURN collect(k.key), collect(CASE WHEN k.watched THEN k.key END)"
+_TOMBSTONES: LiteralString = KEYS + "MATCH (t:Tombstone {key: key}) RETURN t.key, t.controller, t.at, t.next"
 _MEMBERS: LiteralString = (
-    "UNWIND $keys AS key MATCH (:Key {key: key})-[:SAME_PERSON*0..]-(m:Key) WITH DISTINCT m RETURN collect([m.key, m.version])"
+    "UNWIND $keys AS key MATCH (k:Key {key: key})-[:SAME_PERSON*0..]-(m:Key) USING INDEX k:Key(key)"
+    " WITH DISTINCT m RETURN collect([m.key, m.version])"
 )
 _LINKS_OF: LiteralString = (
-    "UNWIND $keys AS key MATCH (k:Key {key: key})-[l:SAME_PERSON|USES_DEVICE]-() WITH DISTINCT l"
+    "UNWIND $keys AS key MATCH (k:Key {key: key})-[l:SAME_PERSON|USES_DEVICE]-() USING INDEX k:Key(key) WITH DISTINCT l"
     " RETURN collect([startNode(l).key, endNode(l).key, type(l), l.shape, l.at, endNode(l).version])"
 )
-_VERSIONS: LiteralString = "UNWIND $keys AS key MATCH (k:Key {key: key}) RETURN collect([k.key, k.version])"
+_VERSIONS: LiteralString = "UNWIND $keys AS key " + OF_KEY + "RETURN collect([k.key, k.version])"
 _COMMAND_ROW: LiteralString = "c.id, c.key, c.controller, c.target, c.case, c.kind, c.body, c.issued, c.due, c.state, c.attempts"
 _HANGING: LiteralString = (
-    "RETURN COLLECT { UNWIND $among AS key MATCH (k:Key {key: key}) WHERE k:Identifier"
+    "RETURN COLLECT { UNWIND $among AS key " + OF_KEY + "WHERE k:Identifier"
     " RETURN [k.key, k.check, k.controller, k.kind, k.sealed] },"
-    " COLLECT { UNWIND $among AS key MATCH (k:Key {key: key})-[o:OBSERVED]->(s:Shape)"
+    " COLLECT { UNWIND $among AS key MATCH (k:Key {key: key})-[o:OBSERVED]->(s:Shape) USING INDEX k:Key(key)"
     " RETURN [key, o.at, s.id, o.matter, o.about, o.evidence] },"
     " COLLECT { UNWIND $own AS key MATCH (e:Entry {key: key}) RETURN [e.key, e.id, e.at, e.kind, e.body] },"
     " COLLECT { UNWIND $own AS key MATCH (c:Command {key: key}) RETURN [" + _COMMAND_ROW + "] }"

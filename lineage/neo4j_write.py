@@ -3,8 +3,9 @@
 Several workers write at once, and Neo4j locks what is written, not what is read. So the order is always the same:
 
 1. the positions, and nothing more if the batch has been written before;
-2. every key that the batch touches, smallest first: its version goes up, which locks it until the end. Where it was not
-   what the batch was worked out from, or is gone, or has a tombstone that was not heeded, all is undone (`Conflict`);
+2. every key that the batch touches: first those that are there, then those that are thought to be new, which get what is
+   known of them at once, each smallest first. The version goes up, which locks the key until the end. Where it was not what
+   the batch was worked out from, or is gone, or has a tombstone that was not heeded, all is undone (`Conflict`);
 3. the shapes, under one lock, with what the policy says of them;
 4. the facts, in statements of many rows each. An edge is never merged: that would lock the shape at its other end, which
    all workers share. Keys that were made just now can have no edges, so theirs need not be looked for;
@@ -25,9 +26,10 @@ from typing import Any, LiteralString
 from lineage.errors import Conflict, IdentifierCollision
 from lineage.landing import Landing
 from lineage.neo4j_cascades import only_new, write_cascades, write_chains
+from lineage.neo4j_rows import KEYS, OF_KEY, OF_ROW, ROWS, line, lines
 from lineage.neo4j_server import Transaction, ask, number
 from lineage.neo4j_types import draw_shapes
-from lineage.store import Batch, Key, Shape
+from lineage.store import Batch, Identifier, Key, Shape
 
 Rows = list[list[Any]]
 
@@ -45,7 +47,9 @@ class Work:
     batch: Batch
     landings: dict[int, tuple[Landing, ...]]
     keys: list[list[Key | int]] = field(default_factory=list)
-    """[key, version that was seen or -1], smallest first."""
+    """[key, version that was seen or -1], smallest first, without the new ones."""
+    new: dict[tuple[str, str], list[Identifier]] = field(default_factory=dict)
+    """(kind, controller) -> identifiers that are thought to be new, smallest first."""
     wanted: set[Key] = field(default_factory=set)
     """Keys that something hangs on: these stay if they are made now."""
     guarded: list[Key] = field(default_factory=list)
@@ -79,7 +83,11 @@ def prepare(batch: Batch, landings: Callable[[Shape], Iterable[Landing]]) -> Wor
     others = {*batch.due_exact, *batch.watched, *batch.forget_identifiers, *(o.key for o in batch.forget_observations)}
     others |= batch.known
     others.update(row.key for rows in (batch.cases, batch.commands, batch.tombstones) for row in rows)
-    work.keys = [[k, batch.seen.get(k, -1)] for k in sorted(work.wanted | others | batch.seen.keys())]
+    thought_new = {i.key: i for i in reversed(batch.identifiers) if i.key not in batch.seen}
+    for key in sorted(thought_new):
+        row = thought_new[key]
+        work.new.setdefault((row.kind, row.controller), []).append(row)
+    work.keys = [[k, batch.seen.get(k, -1)] for k in sorted((work.wanted | others | batch.seen.keys()) - thought_new.keys())]
     return work
 
 
@@ -93,19 +101,19 @@ async def write_work(tx: Transaction, work: Work) -> int:
         return 0
     made = await _lock(tx, work)
     touched = await _write_shapes(tx, work)
-    touched += await _write_identifiers(tx, batch, made)
+    touched += await _write_identifiers(tx, work, made)
     touched += await _write_observations(tx, work, made)
     touched += await _write_links(tx, work)
-    touched += await _write_data_subjects(tx, batch)
+    touched += await _write_data_subjects(tx, work, made)
     touched += await write_cascades(tx, batch)
-    unwanted = sorted(made - work.wanted)
+    unwanted = sorted(made.keys - work.wanted)
     touched += await _forget(tx, batch, set(unwanted))
     if unwanted:
         await ask(tx, _UNWANTED, keys=unwanted)
     return touched + await write_chains(tx, batch)
 
 
-_UNWANTED: LiteralString = "UNWIND $keys AS key MATCH (k:Key {key: key}) DETACH DELETE k"
+_UNWANTED: LiteralString = "UNWIND $keys AS key " + OF_KEY + "DETACH DELETE k"
 # What is locked is read in a statement of its own: within one, the planner may read before it waits.
 _LOCK_POSITIONS: LiteralString = (
     "UNWIND $rows AS r MERGE (p:Position {topic: r[0], partition: r[1]})"
@@ -132,37 +140,65 @@ async def _move_on(tx: Transaction, batch: Batch) -> bool:
 
 
 _LOCK: LiteralString = (
-    "UNWIND $rows AS r MERGE (k:Key {key: r[0]})"
-    " ON CREATE SET k.version = $first ON MATCH SET k.version = k.version + 1"
+    ROWS + "MERGE (k:Key {key: r[0]}) ON CREATE SET k.version = $first ON MATCH SET k.version = k.version + 1"
     " WITH r, CASE WHEN k.version = $first THEN 0 ELSE k.version - 1 END AS before"
     " RETURN collect(CASE WHEN before = 0 THEN r[0] END), count(CASE WHEN r[1] >= 0 AND r[1] <> before THEN 1 END),"
     " count(CASE WHEN before IS NULL THEN 1 END)"
 )
-_STONES: LiteralString = "UNWIND $keys AS key MATCH (t:Tombstone {key: key}) RETURN t.key, t.at"
+_NEW: LiteralString = (
+    "WITH split($rows, '],[') AS lines UNWIND range(0, size(lines) - 1) AS n"
+    " WITH $sealed[n] AS sealed, toIntegerList(split(lines[n], ',')) AS r MERGE (k:Key {key: r[0]}) ON CREATE SET "
+)
+_NEW_END: LiteralString = (
+    ", k.version = $first, k.check = r[1], k.controller = $controller, k.kind = $kind, k.sealed = sealed, k.due = r[2]"
+    " ON MATCH SET k.version = k.version + 1"
+    " RETURN collect(CASE WHEN k.version <> $first THEN r[0] END), count(CASE WHEN k.version IS NULL THEN 1 END)"
+)
+_NEW_PERSONS: LiteralString = _NEW + "k:Identifier:DataSubject" + _NEW_END
+_NEW_DEVICES: LiteralString = _NEW + "k:Identifier:Device" + _NEW_END
+_STONES: LiteralString = KEYS + "MATCH (t:Tombstone {key: key}) RETURN t.key, t.at"
 
 
-async def _lock(tx: Transaction, work: Work) -> set[Key]:
+@dataclass(slots=True)
+class Made:
+    """The keys that a transaction has made: `keys` all of them, `whole` those that got what is known of them at once."""
+
+    keys: set[Key] = field(default_factory=set)
+    whole: set[Key] = field(default_factory=set)
+
+
+async def _lock(tx: Transaction, work: Work) -> Made:
     """Lock all keys, compare what the batch was worked out from, and give the keys that were not there.
 
     Whoever waits for a node that is deleted meanwhile is let go with a node that has no properties and takes none:
     `Vanished`, and the transaction must begin anew. A key's first version is a time in milliseconds and 20 random bits, so
     that one that is deleted and made again is never taken for the one that was seen.
     """
-    if not work.keys:
-        return set()
+    made = Made()
     first = (time.time_ns() // 1_000_000 << 20) | secrets.randbits(20)
-    [[made, stale, gone]] = await ask(tx, _LOCK, rows=work.keys, first=first)
+    stale = gone = 0
+    if work.keys:
+        [[keys, stale, gone]] = await ask(tx, _LOCK, rows=lines(work.keys), first=first)
+        made.keys.update(keys)
+    for (kind, controller), rows in sorted(work.new.items()):
+        numbers = lines([[i.key, i.check, work.batch.due.get(i.key)] for i in rows])
+        named = {"controller": controller, "kind": kind, "sealed": [i.sealed for i in rows]}
+        statement = _NEW_DEVICES if kind == _DEVICE else _NEW_PERSONS
+        [[there, vanished]] = await ask(tx, statement, rows=numbers, first=first, **named)
+        made.whole |= {i.key for i in rows}.difference(there)
+        gone += vanished
+    made.keys |= made.whole
     if gone:
         raise Vanished
-    if stale or not work.batch.known.isdisjoint(made):
+    if stale or not work.batch.known.isdisjoint(made.keys):
         msg = "another worker has changed the facts"
         raise Conflict(msg)
     if work.guarded:
         heeded = work.batch.heeded
-        if any(heeded.get(key) != at for key, at in await ask(tx, _STONES, keys=work.guarded)):
+        if any(heeded.get(key) != at for key, at in await ask(tx, _STONES, keys=line(work.guarded))):
             msg = "another worker has erased an identifier"
             raise Conflict(msg)
-    return set(made)
+    return made
 
 
 _SHAPES: LiteralString = (
@@ -191,46 +227,45 @@ async def lock_types(tx: Transaction) -> None:
     await ask(tx, "MERGE (h:ChainHead {name: 'types'}) SET h.locks = coalesce(h.locks, 0) + 1")
 
 
-_CHECKS: LiteralString = "UNWIND $keys AS key MATCH (k:Key {key: key}) WHERE k:Identifier RETURN collect([k.key, k.check])"
+_CHECKS: LiteralString = "UNWIND $keys AS key " + OF_KEY + "WHERE k:Identifier RETURN collect([k.key, k.check])"
 _PERSONS: LiteralString = (
-    "UNWIND $rows AS r MATCH (k:Key {key: r[0]}) SET k:Identifier:DataSubject,"
+    "UNWIND $rows AS r " + OF_ROW + "SET k:Identifier:DataSubject,"
     " k.check = r[1], k.controller = r[2], k.kind = r[3], k.sealed = r[4]"
 )
 _DEVICES: LiteralString = (
-    "UNWIND $rows AS r MATCH (k:Key {key: r[0]}) SET k:Identifier:Device,"
-    " k.check = r[1], k.controller = r[2], k.kind = r[3], k.sealed = r[4]"
+    "UNWIND $rows AS r " + OF_ROW + "SET k:Identifier:Device, k.check = r[1], k.controller = r[2], k.kind = r[3], k.sealed = r[4]"
 )
 
 
-async def _write_identifiers(tx: Transaction, batch: Batch, made: set[Key]) -> int:
-    rows: dict[Key, list[Any]] = {}
+async def _write_identifiers(tx: Transaction, work: Work, made: Made) -> int:
+    """Write what is known of identifiers that were there after all, and see that no two share a key."""
+    rows = {i.key: i for i in reversed(work.batch.identifiers)}
     checks: dict[Key, int] = {}
-    for i in batch.identifiers:
-        rows.setdefault(i.key, list(i))
-    there = [k for k in sorted(rows) if k not in made]
+    there = sorted(rows.keys() - made.keys)
     if there:
         checks = dict((await ask(tx, _CHECKS, keys=there))[0][0])
-    if any(i.check != checks.get(i.key, rows[i.key][1]) for i in batch.identifiers):
+    if any(i.check != checks.get(i.key, rows[i.key].check) for i in work.batch.identifiers):
         msg = "two identifiers share a key; rotate the controller's hash key"
         raise IdentifierCollision(msg)
-    new = [row for key, row in sorted(rows.items()) if key not in checks]
+    bare = [list(row) for key, row in sorted(rows.items()) if key not in checks and key not in made.whole]
     for statement, part in (
-        (_PERSONS, [r for r in new if r[3] != _DEVICE]),
-        (_DEVICES, [r for r in new if r[3] == _DEVICE]),
+        (_PERSONS, [r for r in bare if r[3] != _DEVICE]),
+        (_DEVICES, [r for r in bare if r[3] == _DEVICE]),
     ):
         if part:
             await ask(tx, statement, rows=part)
-    return len(new)
+    return len(bare) + len(made.whole)
 
 
+_GROUPS: LiteralString = (
+    "UNWIND $groups AS g MATCH (s:Shape {id: g[0]}) UNWIND split(g[1], '],[') AS line WITH s, toIntegerList(split(line, ',')) AS r "
+)
 _OBSERVE: LiteralString = (
-    "UNWIND $groups AS g MATCH (s:Shape {id: g[0]}) UNWIND g[1] AS r MATCH (k:Key {key: r[0]})"
-    " CREATE (k)-[:OBSERVED {at: r[1], matter: r[2], about: r[3], evidence: r[4]}]->(s)"
+    _GROUPS + OF_ROW + "CREATE (k)-[:OBSERVED {at: r[1], matter: r[2], about: r[3], evidence: r[4]}]->(s)"
     " RETURN count(*) AS found, count(*) AS changed"
 )
 _OBSERVE_AGAIN: LiteralString = (
-    "UNWIND $groups AS g MATCH (s:Shape {id: g[0]}) UNWIND g[1] AS r MATCH (k:Key {key: r[0]})"
-    " OPTIONAL MATCH (k)-[o:OBSERVED {at: r[1], matter: r[2], about: r[3]}]->(s)"
+    _GROUPS + OF_ROW + "OPTIONAL MATCH (k)-[o:OBSERVED {at: r[1], matter: r[2], about: r[3]}]->(s)"
     " WITH s, r, k, o, o IS NULL AS new, coalesce(o.evidence > r[4], false) AS earlier"
     " FOREACH (_ IN CASE WHEN new THEN [1] ELSE [] END |"
     "  CREATE (k)-[:OBSERVED {at: r[1], matter: r[2], about: r[3], evidence: r[4]}]->(s))"
@@ -239,11 +274,11 @@ _OBSERVE_AGAIN: LiteralString = (
 )
 
 
-async def _write_observations(tx: Transaction, work: Work, made: set[Key]) -> int:
+async def _write_observations(tx: Transaction, work: Work, made: Made) -> int:
     touched = 0
     for statement, fresh in ((_OBSERVE, True), (_OBSERVE_AGAIN, False)):
-        parts = {shape: [r for r in rows if (r[0] in made) is fresh] for shape, rows in work.observations.items()}
-        groups = [[shape, rows] for shape, rows in parts.items() if rows]
+        parts = {shape: [r for r in rows if (r[0] in made.keys) is fresh] for shape, rows in work.observations.items()}
+        groups = [[shape, lines(rows)] for shape, rows in parts.items() if rows]
         if groups:
             [[found, changed]] = await ask(tx, statement, groups=groups)
             if found != sum(map(len, parts.values())):
@@ -254,7 +289,7 @@ async def _write_observations(tx: Transaction, work: Work, made: set[Key]) -> in
 
 
 _SAME: LiteralString = (
-    "UNWIND $rows AS r MATCH (a:Key {key: r[0]}) MATCH (b:Key {key: r[1]})"
+    ROWS + "MATCH (a:Key {key: r[0]}) USING INDEX a:Key(key) MATCH (b:Key {key: r[1]}) USING INDEX b:Key(key)"
     " OPTIONAL MATCH (a)-[l:SAME_PERSON {shape: r[2]}]->(b)"
     " WITH r, a, b, l, l IS NULL AS new, coalesce(l.at > r[3], false) AS earlier"
     " FOREACH (_ IN CASE WHEN new THEN [1] ELSE [] END | CREATE (a)-[:SAME_PERSON {shape: r[2], at: r[3]}]->(b))"
@@ -262,7 +297,7 @@ _SAME: LiteralString = (
     " RETURN count(CASE WHEN new OR earlier THEN 1 END)"
 )
 _DEVICE_USED: LiteralString = (
-    "UNWIND $rows AS r MATCH (a:Key {key: r[0]}) MATCH (b:Key {key: r[1]})"
+    ROWS + "MATCH (a:Key {key: r[0]}) USING INDEX a:Key(key) MATCH (b:Key {key: r[1]}) USING INDEX b:Key(key)"
     " OPTIONAL MATCH (a)-[l:USES_DEVICE {shape: r[2]}]->(b)"
     " WITH r, a, b, l, l IS NULL AS new, coalesce(l.at > r[3], false) AS earlier"
     " FOREACH (_ IN CASE WHEN new THEN [1] ELSE [] END | CREATE (a)-[:USES_DEVICE {shape: r[2], at: r[3]}]->(b))"
@@ -273,33 +308,36 @@ _LINK_STATEMENTS: dict[str, LiteralString] = {"same": _SAME, "device": _DEVICE_U
 
 
 async def _write_links(tx: Transaction, work: Work) -> int:
-    return sum([await number(tx, _LINK_STATEMENTS[kind], rows=rows) for kind, rows in work.links.items()])
+    return sum([await number(tx, _LINK_STATEMENTS[kind], rows=lines(rows)) for kind, rows in work.links.items()])
 
 
-_DUE: LiteralString = (
-    "UNWIND $rows AS r MATCH (k:Key {key: r[0]}) WHERE k.due IS NULL OR k.due > r[1] SET k.due = r[1] RETURN count(*)"
-)
+# The condition stands apart from the MATCH: else the planner may look for keys by their due dates, and never end.
+_DUE: LiteralString = ROWS + OF_ROW + "WITH r, k, k.due AS due WHERE due IS NULL OR due > r[1] SET k.due = r[1] RETURN count(*)"
 _DUE_EXACT: LiteralString = (
-    "UNWIND $rows AS r MATCH (k:Key {key: r[0]}) WITH r, k, k.due AS due WHERE (due IS NULL) <> (r[1] IS NULL) OR due <> r[1]"
+    "UNWIND $rows AS r " + OF_ROW + "WITH r, k, k.due AS due WHERE (due IS NULL) <> (r[1] IS NULL) OR due <> r[1]"
     " SET k.due = r[1] RETURN count(*)"
 )
 _WATCH: LiteralString = (
-    "UNWIND $rows AS r MATCH (k:Key {key: r[0]}) WHERE (k.watched IS NULL) <> (r[1] IS NULL) SET k.watched = r[1] RETURN count(*)"
+    "UNWIND $rows AS r " + OF_ROW + "WHERE (k.watched IS NULL) <> (r[1] IS NULL) SET k.watched = r[1] RETURN count(*)"
 )
 _ENTRIES_THERE: LiteralString = "UNWIND $ids AS id MATCH (e:Entry {id: id}) RETURN collect(e.id)"
 _ENTRY: LiteralString = (
-    "UNWIND $rows AS r MATCH (k:Key {key: r[0]})"
-    " CREATE (k)-[:TOLD]->(:Entry {key: r[0], id: r[1], at: r[2], kind: r[3], body: r[4]}) RETURN count(*)"
+    "UNWIND $rows AS r "
+    + OF_ROW
+    + "CREATE (k)-[:TOLD]->(:Entry {key: r[0], id: r[1], at: r[2], kind: r[3], body: r[4]}) RETURN count(*)"
 )
 
 
-async def _write_data_subjects(tx: Transaction, batch: Batch) -> int:
-    touched = 0
+async def _write_data_subjects(tx: Transaction, work: Work, made: Made) -> int:
+    batch = work.batch
+    due = [[key, at] for key, at in sorted(batch.due.items()) if key not in made.whole]
+    touched = len(batch.due) - len(due)
     entries = await only_new(tx, _ENTRIES_THERE, {e.id: list(e) for e in reversed(batch.entries)})
     watched = [[key, True if on else None] for key, on in sorted(batch.watched.items())]
+    if due:
+        touched += await number(tx, _DUE, rows=lines(due))
     for statement, rows in (
         (_ENTRY, entries),
-        (_DUE, [list(r) for r in sorted(batch.due.items())]),
         (_DUE_EXACT, [[key, batch.due_exact[key]] for key in sorted(batch.due_exact)]),
         (_WATCH, watched),
     ):
@@ -310,10 +348,10 @@ async def _write_data_subjects(tx: Transaction, batch: Batch) -> int:
 
 _FORGET_OBSERVATION: LiteralString = (
     "UNWIND $rows AS r MATCH (k:Key {key: r[0]})-[o:OBSERVED {at: r[1], matter: r[3], about: r[4]}]->(:Shape {id: r[2]})"
-    " DELETE o RETURN count(*)"
+    " USING INDEX k:Key(key) DELETE o RETURN count(*)"
 )
 _FORGET_ENTRY: LiteralString = "UNWIND $rows AS id MATCH (e:Entry {id: id}) DETACH DELETE e RETURN count(*)"
-_FORGET_IDENTIFIER: LiteralString = "UNWIND $rows AS key MATCH (k:Key {key: key}) DETACH DELETE k RETURN count(*)"
+_FORGET_IDENTIFIER: LiteralString = "UNWIND $rows AS key " + OF_KEY + "DETACH DELETE k RETURN count(*)"
 
 
 async def _forget(tx: Transaction, batch: Batch, never_there: set[Key]) -> int:

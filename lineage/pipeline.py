@@ -21,7 +21,7 @@ from lineage.facts import Shapes, Writer, seal_row
 from lineage.folding import Folds
 from lineage.guards import Answer, Question, ask
 from lineage.identity import KeyRing
-from lineage.intake import Intake, Received, Taken
+from lineage.intake import Intake, Prepared, Received, Taken
 from lineage.policy import Policy
 from lineage.rights import Request
 from lineage.store import AuditRow, Batch, Facts, GraphStore, Key
@@ -65,12 +65,16 @@ class Pipeline:
         """Decode and tag the bytes of an event; raise `Undecodable`."""
         return self.intake.tag(value)
 
-    def ingest(self, records: Sequence[Received], now: int, tags: Sequence[Tagged | BadEvent] | None = None) -> Taken:
+    def prepare(self, record: Received) -> Prepared:
+        """Tag an event and make its facts; raise `BadEvent`. Another thread may do this while this one writes."""
+        return self.intake.prepare(record)
+
+    def ingest(self, records: Sequence[Received], now: int, found: Sequence[Prepared | BadEvent] | None = None) -> Taken:
         """Write the facts of a batch with its positions in one transaction; then carry out what they set off.
 
-        `tags` are the records' tags, or why they have none, where an agent has worked them out already.
+        `found` is what `prepare` made of each record, or why it made nothing, where an agent has done so already.
         """
-        taken = self._until_first(lambda: self._ingest(records, now, tags))
+        taken = self._until_first(lambda: self._ingest(records, now, found))
         for key in sorted({k for t in taken.touched for k in self._bearers(t)}):
             self._go_on(key, now)
         return taken
@@ -84,8 +88,8 @@ class Pipeline:
                 self._known.clear()
         return work()
 
-    def _ingest(self, records: Sequence[Received], now: int, tags: Sequence[Tagged | BadEvent] | None) -> Taken:
-        batch, taken = self.intake.batch(records, now, tags)
+    def _ingest(self, records: Sequence[Received], now: int, found: Sequence[Prepared | BadEvent] | None) -> Taken:
+        batch, taken = self.intake.batch(records, now, found)
         taken.rows = self._write(batch)
         self.intake.written(batch)
         return taken
@@ -107,7 +111,7 @@ class Pipeline:
                 # It was written before, by another worker, and nothing of it was written now: but these shapes will be used.
                 self.store.write(Batch(shapes=batch.shapes))
         except BaseException:
-            self.shapes.fresh = [*batch.shapes, *self.shapes.fresh]
+            self.shapes.give_back(batch.shapes)
             self.intake.unlearn(batch)
             raise
         return touched

@@ -79,15 +79,16 @@ class SQLiteStore:
         """List all shapes, by number."""
         return [Shape._make(r) for r in self._file.rows("SELECT id, controller, type, body FROM shape ORDER BY id")]
 
-    def known(self, keys: Iterable[Key]) -> Mapping[Key, tuple[int, bool]]:
+    def known(self, keys: Iterable[Key]) -> Mapping[Key, bool]:
         """Find the identifiers among `keys` that exist, and whether they are watched."""
         # One row of JSON: a row each would give up the interpreter's lock for each.
         rows = self._file.rows(
-            'SELECT json_group_array(json_array(i.key, i."check", w.key IS NOT NULL)) FROM json_each(?) AS k'
+            "SELECT json_group_array(i.key), json_group_array(w.key) FILTER (WHERE w.key IS NOT NULL) FROM json_each(?) AS k"
             " JOIN identifier AS i ON i.key = k.value LEFT JOIN watched AS w ON w.key = i.key",
             (_json(keys),),
         )
-        return {key: (check, bool(watched)) for key, check, watched in orjson.loads(rows[0][0])}
+        there, watched = map(orjson.loads, rows[0])
+        return {**dict.fromkeys(there, False), **dict.fromkeys(watched, True)}
 
     def tombstones(self, keys: Iterable[Key]) -> Mapping[Key, Tombstone]:
         """Find the erased identifiers among `keys`."""

@@ -230,8 +230,8 @@ class GraphStore(Protocol):
     def shapes(self) -> Sequence[Shape]:
         """All shapes, by id."""
 
-    def known(self, keys: Iterable[Key]) -> Mapping[Key, tuple[int, bool]]:
-        """Give the identifiers among `keys` that exist: key -> (check, watched)."""
+    def known(self, keys: Iterable[Key]) -> Mapping[Key, bool]:
+        """Give the identifiers among `keys` that exist: key -> watched."""
 
     def tombstones(self, keys: Iterable[Key]) -> Mapping[Key, Tombstone]:
         """Give the erased identifiers among `keys`."""

@@ -165,7 +165,7 @@ class Successors:
             return key, check
 
         moved = self._writer.rows(tagged, evidence, successor)
-        self._known.update({k: w for k, (_, w) in self._store.known(moved.keys).items()})
+        self._known.update(self._store.known(moved.keys))
         return moved
 
     def _begun(self, keys: set[Key], at: int, batch: Batch) -> bool:

@@ -1,7 +1,7 @@
 """The Faust app: agents for the six streams, for requests and for receipts, on channels of batches.
 
-A feed (the journal's or Kafka's) gives each stream's part of a batch to the agent of that stream, which tags it; the
-facts of all of them are written with the consumed positions in one transaction. Whole batches go through a channel, not
+A feed (the journal's or Kafka's) gives each stream's part of a batch to the agent of that stream, which tags it and makes
+its facts; those of all of them are written with the consumed positions in one transaction. Whole batches go through a channel, not
 events: an event through a Faust topic costs more than all the work on it. An agent never swallows an error: whoever gave
 it the batch is told, and keeps it until it is written.
 """
@@ -9,7 +9,7 @@ it the batch is told, and keeps it until it is written.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from faust.app.base import BootStrategy
 from faust.types.channels import ChannelT
 
 from lineage.errors import BadEvent, Undecodable
-from lineage.tagging import Tagged
+from lineage.intake import Prepared, Received
 from streams.desk import Desk
 from streams.taking import STREAMS, Figures, Taker, place
 from streams.wiring import Engine
@@ -58,7 +58,7 @@ class Agents:
         self.app = Fed("lineage", broker="kafka://127.0.0.1:9", store="memory://", web_enabled=False)
         self._channels: dict[str, ChannelT[Work]] = {}
         for stream in STREAMS:
-            self._agent(stream, lambda values: tag_all(engine, values), None)
+            self._agent(stream, lambda records: tag_all(engine, records), None)
         self._agent("requests", lambda call: call(), desk)
         self._agent("receipts", lambda call: call(), desk)
         self.taker = Taker(engine, desk, self.ask, self.figures)
@@ -100,12 +100,12 @@ class Agents:
         await self.app.stop()
 
 
-def tag_all(engine: Engine, values: list[bytes]) -> list[Tagged | BadEvent]:
-    """Tag a part of a batch: for each event what it says, or why it is none."""
-    found: list[Tagged | BadEvent] = []
-    for value in values:
+def tag_all(engine: Engine, records: Sequence[Received]) -> list[Prepared | BadEvent]:
+    """Tag a part of a batch and make its facts: for each event what it says, or why it is none."""
+    found: list[Prepared | BadEvent] = []
+    for record in records:
         try:
-            found.append(engine.pipeline.tag(value))
+            found.append(engine.pipeline.prepare(record))
         except BadEvent as error:
             found.append(error)
         except Exception as error:  # noqa: BLE001 - a defect of ours must not hold up the other events

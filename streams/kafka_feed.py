@@ -27,9 +27,8 @@ from aiokafka.errors import KafkaError
 from mode import Service
 
 from lineage.errors import BadEvent, WorldError
-from lineage.intake import Received
+from lineage.intake import Prepared, Received
 from lineage.store import GraphStore
-from lineage.tagging import Tagged
 from streams.desk import Desk
 from streams.feed import longer
 from streams.kafka import for_aiokafka
@@ -62,7 +61,7 @@ class Gathered:
     calls: list[Call] = field(default_factory=list)
     wrong: dict[int, BadEvent] = field(default_factory=dict)
     """Which of the events are none: a schema that nobody knows."""
-    tagged: Sequence[Tagged | BadEvent] = ()
+    tagged: Sequence[Prepared | BadEvent] = ()
 
     def __len__(self) -> int:
         """Count the records."""

@@ -15,9 +15,8 @@ from typing import Any
 
 import schemas
 from lineage.errors import BadEvent, TooMuch, Undecodable, WorldError
-from lineage.intake import Received, Taken
+from lineage.intake import Prepared, Received, Taken
 from lineage.store import Batch, Position
-from lineage.tagging import Tagged
 from streams.desk import Desk
 from streams.wiring import Engine
 
@@ -83,26 +82,26 @@ class Taker:
         """Bring a batch into the graph; raise a `WorldError` if it must be brought again."""
         return await self.put(records, await self.tag(records))
 
-    async def tag(self, records: Sequence[Received]) -> list[Tagged | BadEvent]:
-        """Have the agents tag a batch: for each event what it says, or why it is none."""
+    async def tag(self, records: Sequence[Received]) -> list[Prepared | BadEvent]:
+        """Have the agents tag a batch: for each event what it says and its facts, or why it is none."""
         parts: dict[str, list[int]] = {}
         for n, record in enumerate(records):
             parts.setdefault(stream_of(record.value), []).append(n)
-        tagged: list[Tagged | BadEvent] = [Undecodable("not tagged")] * len(records)
-        answers = await asyncio.gather(*(self._ask(s, [records[n].value for n in part]) for s, part in parts.items()))
+        tagged: list[Prepared | BadEvent] = [Undecodable("not tagged")] * len(records)
+        answers = await asyncio.gather(*(self._ask(s, [records[n] for n in part]) for s, part in parts.items()))
         for part, answer in zip(parts.values(), answers, strict=True):
             for n, found in zip(part, answer, strict=True):
                 tagged[n] = found
         return tagged
 
-    async def put(self, records: Sequence[Received], tagged: Sequence[Tagged | BadEvent]) -> Taken:
+    async def put(self, records: Sequence[Received], tagged: Sequence[Prepared | BadEvent]) -> Taken:
         """Write a batch that has been tagged."""
         started = time.monotonic()
         taken = await self._desk.do(lambda: self.write(records, tagged, int(time.time())))
         self.figures.add(taken, time.monotonic() - started)
         return taken
 
-    def write(self, records: Sequence[Received], tagged: Sequence[Tagged | BadEvent], now: int) -> Taken:
+    def write(self, records: Sequence[Received], tagged: Sequence[Prepared | BadEvent], now: int) -> Taken:
         """Write a batch; if it is too much for one transaction, in halves; if the engine fails on it, event by event.
 
         So neither a slow store nor one event holds up all.
@@ -119,16 +118,16 @@ class Taker:
         except Exception as error:  # noqa: BLE001 - a defect of ours must not stop all events
             _log.error("a batch is taken event by event: %s", place(error))
         taken = Taken()
-        for record, tags in zip(records, tagged, strict=True):
-            taken += self._write_one(record, tags, now)
+        for record, one in zip(records, tagged, strict=True):
+            taken += self._write_one(record, one, now)
         return taken
 
-    def _write_one(self, record: Received, tags: Tagged | BadEvent, now: int) -> Taken:
+    def _write_one(self, record: Received, tagged: Prepared | BadEvent, now: int) -> Taken:
         store, pipeline = self._engine.store, self._engine.pipeline
         if store.positions(record.topic).get(record.partition, 0) > record.offset:
             return Taken(events=1)
         try:
-            return pipeline.ingest([record], now, [tags])
+            return pipeline.ingest([record], now, [tagged])
         except WorldError:
             raise
         except Exception as error:  # noqa: BLE001 - as above

@@ -29,10 +29,10 @@ class Broken:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
 
-    def ingest(self, records: Sequence[Received], now: int, tags: Any = None) -> Taken:
+    def ingest(self, records: Sequence[Received], now: int, found: Any = None) -> Taken:
         if self.before and any(self.before in r.value for r in records):
             raise KeyError(DEFECT)
-        taken = self.real.ingest(records, now, tags)
+        taken = self.real.ingest(records, now, found)
         if self.after and any(self.after in r.value for r in records):
             raise KeyError(DEFECT)
         return taken
@@ -47,11 +47,11 @@ class Slow:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
 
-    def ingest(self, records: Sequence[Received], now: int, tags: Any = None) -> Taken:
+    def ingest(self, records: Sequence[Received], now: int, found: Any = None) -> Taken:
         self.sizes.append(len(records))
         if len(records) > self.most:
             raise TooMuch
-        return self.real.ingest(records, now, tags)
+        return self.real.ingest(records, now, found)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def write(shop: Shop, pipeline: Any, *orders: str) -> tuple[Taker, Taken]:
     engine: Any = SimpleNamespace(store=shop.store, pipeline=pipeline)
     nothing: Any = None
     taker = Taker(engine, nothing, nothing, Figures())
-    return taker, taker.write(records, [pipeline.tag(v) for v in values], NOW)
+    return taker, taker.write(records, [pipeline.prepare(r) for r in records], NOW)
 
 
 def test_what_is_too_much_for_one_transaction_is_written_in_halves(shop: Shop) -> None:
@@ -103,7 +103,7 @@ def test_an_event_whose_facts_are_written_is_no_dead_letter_though_the_engine_fa
 
 def test_a_world_that_is_wrong_is_no_defect_and_keeps_the_batch(shop: Shop) -> None:
     class Full(Broken):
-        def ingest(self, records: Sequence[Received], now: int, tags: Any = None) -> Taken:
+        def ingest(self, records: Sequence[Received], now: int, found: Any = None) -> Taken:
             raise StoreUnavailable
 
     with pytest.raises(StoreUnavailable):
