@@ -1,7 +1,7 @@
 """Measure the cluster on one topic of a real Kafka: a worker against Faust alone, against decoding alone, and Neo4j.
 
 Every side is a process of its own that reads the same topic from the start, one after another, and says how long it took
-from when it had its partitions. Servers are started for the run unless LINEAGE_TEST_KAFKA and LINEAGE_TEST_NEO4J name some.
+from when it had its partitions and their places. Servers are started for the run unless LINEAGE_TEST_KAFKA and LINEAGE_TEST_NEO4J name some.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ async def worker_side(told: Any) -> dict[str, float]:
     feed = KafkaFeed(setting.kafka, engine.store, desk, agents.taker, calls.carry_out, setting.batch_events_max)
     await agents.start()
     await feed.start()
-    while not feed.assigned:  # noqa: ASYNC110 - as above
+    while not feed.placed:  # noqa: ASYNC110 - as above
         await asyncio.sleep(0.005)
     start, cpu, warm = time.perf_counter(), time.process_time(), 0.0
     while agents.figures.events < told.share:

@@ -22,7 +22,7 @@ from lineage.tagging import Tagged
 PERSON_KINDS = ("customer_number", "email", "account", "phone")
 """Which of an event's identifiers its observation hangs on: the first that it has."""
 DEVICE_KINDS = frozenset({"cookie"})
-_PERSONS_MAX = 1 << 16
+_PERSONS_MAX = 1 << 14
 
 
 class ShapeBody(NamedTuple):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lineage.store import Key
 
 SECRET_BYTES = 32
-_CACHE_SIZE = 1 << 17
+_CACHE_SIZE = 1 << 15
 _NONCE_BYTES = 12
 _WRAPPED_BYTES = SECRET_BYTES + 16
 _VALUE, _PAYLOAD = b"\x01", b"\x02"

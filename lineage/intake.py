@@ -26,7 +26,8 @@ from lineage.tagging import Tagged
 from lineage.timeline import LEARNT, write_late
 
 DAY = 86_400
-_LINKS_MAX = 200_000
+_LINKS_MAX = 1 << 15
+_KNOWN_MAX = 1 << 16
 _LATE_SECONDS = 60
 """An event that is no older than that has not come late."""
 _NO_POLICY = "the event names a controller that has no policy here"
@@ -145,8 +146,8 @@ class Intake:
         self.writer.forget()
 
     def _facts(self, batch: Batch, pending: list[tuple[Tagged, Rows, Received]], taken: Taken, now: int) -> None:
-        if self._store.shared:
-            self._known.clear()  # Others write too: what was known is asked for again.
+        if self._store.shared or len(self._known) > _KNOWN_MAX:
+            self._known.clear()  # Others write too: what was known is asked for again. If none do, a bound keeps it small.
         keys = {k for _, rows, _ in pending for k in rows.keys}
         fresh = {k for k in keys if self._known.get(k, True)}
         stones: Mapping[Key, Tombstone] = {}

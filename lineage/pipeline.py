@@ -69,12 +69,14 @@ class Pipeline:
         """Tag an event and make its facts; raise `BadEvent`. Another thread may do this while this one writes."""
         return self.intake.prepare(record)
 
-    def ingest(self, records: Sequence[Received], now: int, found: Sequence[Prepared | BadEvent] | None = None) -> Taken:
+    def ingest(self, records: Sequence[Received], now: int, found: Sequence[Prepared | BadEvent] | None = None,
+               writing: Callable[[], None] = lambda: None) -> Taken:  # fmt: skip
         """Write the facts of a batch with its positions in one transaction; then carry out what they set off.
 
-        `found` is what `prepare` made of each record, or why it made nothing, where an agent has done so already.
+        `found` is what `prepare` made of each record, or why it made nothing, where an agent has done so already;
+        `writing` is called when the batch is made and the store begins to write it.
         """
-        taken = self._until_first(lambda: self._ingest(records, now, found))
+        taken = self._until_first(lambda: self._ingest(records, now, found, writing))
         for key in sorted({k for t in taken.touched for k in self._bearers(t)}):
             self._go_on(key, now)
         return taken
@@ -88,8 +90,11 @@ class Pipeline:
                 self._known.clear()
         return work()
 
-    def _ingest(self, records: Sequence[Received], now: int, found: Sequence[Prepared | BadEvent] | None) -> Taken:
+    def _ingest(
+        self, records: Sequence[Received], now: int, found: Sequence[Prepared | BadEvent] | None, writing: Callable[[], None],
+    ) -> Taken:  # fmt: skip
         batch, taken = self.intake.batch(records, now, found)
+        writing()
         taken.rows = self._write(batch)
         self.intake.written(batch)
         return taken

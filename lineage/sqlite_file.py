@@ -23,7 +23,7 @@ from lineage.sqlite_schema import APPLICATION_ID, PAGE_BYTES, SCHEMA, VERSION
 Connection = sqlite3.Connection
 MEMORY = ":memory:"
 
-_CACHE_KIB = 256 * 1024
+_CACHE_KIB = 16 * 1024
 _CHECKPOINT_PAGES = 100_000
 _CAUSES = {
     sqlite3.SQLITE_FULL: "the disk, or the size allowed to the file, is full",

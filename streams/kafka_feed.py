@@ -104,6 +104,11 @@ class KafkaFeed(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         return len(self._consumer.assignment()) if self._consumer is not None else 0
 
     @property
+    def placed(self) -> bool:
+        """Tell whether this worker has partitions and knows from where to read each of them."""
+        return bool(self.assigned) and not self._unplaced
+
+    @property
     def lag(self) -> int:
         """Count the records of this worker's partitions that it has not read yet, as far as the broker has told."""
         if self._consumer is None:

@@ -77,13 +77,20 @@ class Taker:
     def __init__(self, engine: Engine, desk: Desk, ask: Callable[[str, Any], Awaitable[Any]], figures: Figures) -> None:
         """Take the shared parts; `ask` gives an agent work and waits for its answer."""
         self._engine, self._desk, self._ask, self.figures = engine, desk, ask, figures
+        self._at_leisure = asyncio.Event()
+        self._at_leisure.set()
 
     async def take(self, records: Sequence[Received]) -> Taken:
         """Bring a batch into the graph; raise a `WorldError` if it must be brought again."""
         return await self.put(records, await self.tag(records))
 
     async def tag(self, records: Sequence[Received]) -> list[Prepared | BadEvent]:
-        """Have the agents tag a batch: for each event what it says and its facts, or why it is none."""
+        """Have the agents tag a batch: for each event what it says and its facts, or why it is none.
+
+        While another batch is being made this waits: one interpreter does both, and the store would wait for the slower.
+        There is time when the store writes.
+        """
+        await self._at_leisure.wait()
         parts: dict[str, list[int]] = {}
         for n, record in enumerate(records):
             parts.setdefault(stream_of(record.value), []).append(n)
@@ -96,23 +103,35 @@ class Taker:
 
     async def put(self, records: Sequence[Received], tagged: Sequence[Prepared | BadEvent]) -> Taken:
         """Write a batch that has been tagged."""
-        started = time.monotonic()
-        taken = await self._desk.do(lambda: self.write(records, tagged, int(time.time())))
+        started, loop = time.monotonic(), asyncio.get_running_loop()
+
+        def writing() -> None:
+            loop.call_soon_threadsafe(self._at_leisure.set)
+
+        self._at_leisure.clear()
+        try:
+            taken = await self._desk.do(lambda: self.write(records, tagged, int(time.time()), writing))
+        finally:
+            self._at_leisure.set()
         self.figures.add(taken, time.monotonic() - started)
         return taken
 
-    def write(self, records: Sequence[Received], tagged: Sequence[Prepared | BadEvent], now: int) -> Taken:
+    def write(
+        self, records: Sequence[Received], tagged: Sequence[Prepared | BadEvent], now: int,
+        writing: Callable[[], None] = lambda: None,
+    ) -> Taken:  # fmt: skip
         """Write a batch; if it is too much for one transaction, in halves; if the engine fails on it, event by event.
 
         So neither a slow store nor one event holds up all.
         """
         try:
-            return self._engine.pipeline.ingest(records, now, tagged)
+            return self._engine.pipeline.ingest(records, now, tagged, writing)
         except TooMuch:
             if len(records) == 1:
                 raise
             half = len(records) // 2
-            return self.write(records[:half], tagged[:half], now) + self.write(records[half:], tagged[half:], now)
+            first = self.write(records[:half], tagged[:half], now, writing)
+            return first + self.write(records[half:], tagged[half:], now, writing)
         except WorldError:
             raise
         except Exception as error:  # noqa: BLE001 - a defect of ours must not stop all events

@@ -4,7 +4,10 @@ import gc
 import json
 import os
 import sqlite3
+import threading
+import time
 import types
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from shop import ORDER, Shop, at
@@ -12,9 +15,11 @@ from shop import ORDER, Shop, at
 from lineage import exports
 from lineage.digest import verify_chain
 from lineage.errors import BadCall, NotFound
+from lineage.facts import ShapeBody, Shapes
 from lineage.guards import Question
 from lineage.pipeline import Pipeline
 from lineage.sqlite_store import SQLiteStore
+from lineage.store import Shape
 
 
 def newsletter(shop: Shop, when: str, who: str = "buyer") -> bytes:
@@ -305,6 +310,63 @@ def test_a_worker_forgets_the_values_that_it_has_seen_when_told_or_when_it_erase
     shop.request("erasure", "2024-04-01")
     shop.acknowledge_all("2024-04-02")
     assert not remembered(shop.pipeline, "buyer@example.org")
+
+
+def test_what_a_worker_remembers_is_bounded_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def digest(*, small: bool) -> str:
+        shop = Shop("webco")
+        for n in range(40):
+            who = f"p{n * 7 % 10}"
+            values = [
+                shop.event("order.placed", f"2024-03-{1 + n % 5:02}", who=who, order=f"o{n}", lines=1, data=ORDER),
+                shop.event("account.logged_in", f"2024-03-{1 + n % 7:02}", who, account=f"A-{who}", cookie=f"c{n % 13}"),
+            ]
+            shop.take(*values, *values, now="2024-03-10")
+            if small:
+                intake = shop.pipeline.intake
+                assert len(shop.pipeline._known) <= 3 + 3
+                assert len(intake._links) <= 2 + 2
+                assert max(len(intake.writer._young), len(intake.writer._old)) <= 2
+        return shop.store.digest()
+
+    plain = digest(small=False)
+    monkeypatch.setattr("lineage.intake._KNOWN_MAX", 3)
+    monkeypatch.setattr("lineage.intake._LINKS_MAX", 2)
+    monkeypatch.setattr("lineage.facts._PERSONS_MAX", 2)
+    monkeypatch.setattr("lineage.identity._CACHE_SIZE", 3)
+    assert digest(small=True) == plain
+
+
+def test_two_threads_that_meet_new_shapes_give_each_one_number_and_each_reaches_the_store_once() -> None:
+    class Hesitant(Shapes):
+        def _number(self, controller: str, type_: str, text: str) -> int:
+            found = super()._number(controller, type_, text)
+            time.sleep(0.0005)  # the other thread has its turn
+            return found
+
+    shapes, together, done, taken = Hesitant(()), threading.Barrier(3), threading.Event(), list[Shape]()
+    bodies = [ShapeBody((f"t{n}",), (), "order", "") for n in range(200)]
+    found: list[list[int]] = [[], []]
+
+    def meet(which: int) -> None:
+        together.wait()
+        found[which] += [shapes.id_of("acme", "order.placed", body) for body in bodies]
+
+    def write() -> None:
+        together.wait()
+        while not done.is_set():
+            taken.extend(shapes.take_fresh())
+
+    with ThreadPoolExecutor(3) as pool:
+        writing = pool.submit(write)
+        for meeting in [pool.submit(meet, n) for n in (0, 1)]:
+            meeting.result()
+        done.set()
+        writing.result()
+    taken += shapes.take_fresh()
+    assert found[0] == found[1]
+    assert sorted(found[0]) == list(range(1, 201))
+    assert sorted(s.id for s in taken) == list(range(1, 201))
 
 
 def test_a_person_can_be_erased_twice() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +15,7 @@ from lineage.errors import StoreUnavailable, TooMuch
 from lineage.intake import Received, Taken
 from lineage.store import Key
 from lineage.subject import Subject
+from streams.desk import Desk
 from streams.taking import Figures, Taker, place
 from streams.timers import carry_out
 
@@ -29,7 +32,7 @@ class Broken:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
 
-    def ingest(self, records: Sequence[Received], now: int, found: Any = None) -> Taken:
+    def ingest(self, records: Sequence[Received], now: int, found: Any = None, writing: Any = None) -> Taken:
         if self.before and any(self.before in r.value for r in records):
             raise KeyError(DEFECT)
         taken = self.real.ingest(records, now, found)
@@ -47,7 +50,7 @@ class Slow:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
 
-    def ingest(self, records: Sequence[Received], now: int, found: Any = None) -> Taken:
+    def ingest(self, records: Sequence[Received], now: int, found: Any = None, writing: Any = None) -> Taken:
         self.sizes.append(len(records))
         if len(records) > self.most:
             raise TooMuch
@@ -101,9 +104,63 @@ def test_an_event_whose_facts_are_written_is_no_dead_letter_though_the_engine_fa
     assert taker.figures.failures == 0, "the facts of the whole batch were written at the first try"
 
 
+def test_a_batch_is_tagged_while_the_one_before_is_written_and_not_while_it_is_made(shop: Shop) -> None:
+    """Both are Python: at the same time each would only slow the other down."""
+
+    class Gated(Broken):
+        made, written = threading.Event(), threading.Event()
+
+        def ingest(self, records: Sequence[Received], now: int, found: Any = None, writing: Any = None) -> Taken:
+            self.made.wait()
+            writing()
+            self.written.wait()
+            return self.real.ingest(records, now, found)
+
+    gated = Gated(shop)
+    record = Received("journal", 0, 0, shop.event("order.placed", "2024-03-01", order="a1", lines=1, data=ORDER))
+
+    async def ask(_stream: str, records: Sequence[Received]) -> list[Any]:
+        return [gated.prepare(r) for r in records]
+
+    async def run() -> list[str]:
+        desk, order = Desk(), list[str]()
+        engine: Any = SimpleNamespace(store=shop.store, pipeline=gated)
+        taker = Taker(engine, desk, ask, Figures())
+        putting = asyncio.create_task(taker.put([record], await taker.tag([record])))
+        tagging = asyncio.create_task(taker.tag([record]))
+        await asyncio.wait({tagging}, timeout=0.2)
+        order.append("tagged" if tagging.done() else "made first")
+        gated.made.set()
+        await tagging
+        order.append("written" if putting.done() else "tagged")
+        gated.written.set()
+        assert (await putting).rows > 0
+        await taker.tag([record])
+        desk.close()
+        return order
+
+    assert asyncio.run(run()) == ["made first", "tagged"]
+
+
+def test_a_batch_that_cannot_be_made_lets_the_next_be_tagged(shop: Shop) -> None:
+    async def ask(_stream: str, records: Sequence[Received]) -> list[Any]:
+        return list(records)
+
+    async def run() -> None:
+        desk = Desk()
+        engine: Any = SimpleNamespace(store=shop.store, pipeline=Slow(shop, 0))
+        taker = Taker(engine, desk, ask, Figures())
+        with pytest.raises(TooMuch):
+            await taker.put([Received("journal", 0, 0, b"")], [])
+        assert await asyncio.wait_for(taker.tag([Received("journal", 0, 0, b"")]), 5) != []
+        desk.close()
+
+    asyncio.run(run())
+
+
 def test_a_world_that_is_wrong_is_no_defect_and_keeps_the_batch(shop: Shop) -> None:
     class Full(Broken):
-        def ingest(self, records: Sequence[Received], now: int, found: Any = None) -> Taken:
+        def ingest(self, records: Sequence[Received], now: int, found: Any = None, writing: Any = None) -> Taken:
             raise StoreUnavailable
 
     with pytest.raises(StoreUnavailable):
