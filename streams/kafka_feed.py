@@ -6,7 +6,7 @@ has committed (that is for monitoring only). When partitions are taken away, a b
 its end and nothing else of them is; a worker that was asleep meanwhile finds that its positions are behind, and facts
 commute. So nothing is lost and nothing doubled, and no guarantee of Kafka's transactions is needed for it.
 
-Two tasks: one gathers a batch and has the agents tag it while the other writes the batch before. Between them is room
+Two tasks: one gathers a batch and has the agents tag it while the graph writes the batch before. Between them is room
 for one batch; when the graph is slow, the consumer is paused, and stays in its group.
 """
 
@@ -196,6 +196,7 @@ class KafkaFeed(Service, ConsumerRebalanceListener):  # type: ignore[misc]
             await self._find_places_in_time()
             trouble: Exception | None = None
             try:
+                await self._taker.leisure()
                 found = await self._gather()
                 if found is not None:
                     tagged = await self._taker.tag(found.events)

@@ -84,13 +84,15 @@ class Taker:
         """Bring a batch into the graph; raise a `WorldError` if it must be brought again."""
         return await self.put(records, await self.tag(records))
 
-    async def tag(self, records: Sequence[Received]) -> list[Prepared | BadEvent]:
-        """Have the agents tag a batch: for each event what it says and its facts, or why it is none.
+    async def leisure(self) -> None:
+        """Wait while a batch is being made: to read the next one meanwhile would only keep the store waiting for both.
 
-        While another batch is being made this waits: one interpreter does both, and the store would wait for the slower.
-        There is time when the store writes.
+        One interpreter does either; there is time when the store writes.
         """
         await self._at_leisure.wait()
+
+    async def tag(self, records: Sequence[Received]) -> list[Prepared | BadEvent]:
+        """Have the agents tag a batch: for each event what it says and its facts, or why it is none."""
         parts: dict[str, list[int]] = {}
         for n, record in enumerate(records):
             parts.setdefault(stream_of(record.value), []).append(n)

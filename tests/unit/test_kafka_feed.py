@@ -81,6 +81,9 @@ class Taker:
     def __init__(self, store: Store) -> None:
         self.store, self.figures, self.taken = store, Figures(), list[Received]()
 
+    async def leisure(self) -> None:
+        return
+
     async def tag(self, records: list[Received]) -> list[Any]:
         return [None] * len(records)
 
