@@ -33,7 +33,7 @@ MODULES = (
     "lineage/requests.py", "lineage/hindsight.py", "lineage/erasing.py", "lineage/opting_out.py",
     "lineage/restricting.py", "lineage/access.py",
 )  # fmt: skip
-UNIT = ("clocks", "due", "rights", "ending", "guards", "holding", "finer_points", "pipeline")
+UNIT = ("hindsight", "clocks", "due", "rights", "ending", "guards", "holding", "finer_points", "pipeline")
 _SURVIVED, _KILLED, _BROKEN = 0, 1, 2
 
 
@@ -131,12 +131,16 @@ class Runner:
         return [mutant] if outcome == _SURVIVED else []
 
     def _order(self, file: str, mutant: Mutant) -> list[int]:
-        """Give the tests that reach the mistake, the likeliest to notice it first; of the slow ones not all."""
+        """Give the tests that reach the mistake, the likeliest to notice it first; of the slow ones not all.
+
+        Those come first that reach its very line, not only its function.
+        """
+        nearest = self.reach[file, mutant.line]
         if isinstance(mutant.statement, ast.FunctionDef):
             reaching = {n for line in mutant.lines for n in self.reach[file, line]}
         else:
             reaching = set(range(len(self.seconds)))
-        return sorted(reaching, key=lambda n: (-self.kills[n], self.seconds[n]))[: self.options.most]
+        return sorted(reaching, key=lambda n: (n not in nearest, -self.kills[n], self.seconds[n]))[: self.options.most]
 
     def _child(self, items: Sequence[pytest.Item], path: str, mutant: Mutant, order: list[int], write: int) -> None:
         """Make the mistake, run the tests, and say by the exit status whether one has noticed; never return."""

@@ -10,7 +10,7 @@ from person import Person, activity, day, policy, recipient, second
 
 from lineage.calendar import Duration
 from lineage.clocks import clock_end, last_day, retention_end
-from lineage.closings import FOREVER, closed_on, is_transaction, parameter_end
+from lineage.closings import FOREVER, closed_on, is_transaction, never_booked, parameter_end
 from lineage.due import first_end
 from lineage.keeping import Keeping, covers, keeping_now, keeping_of, keepings
 from lineage.policy import Clock, Closing, Hold
@@ -726,6 +726,42 @@ def test_an_order_that_was_cancelled_and_never_paid_or_shipped_is_none_for_the_b
         for type_, when in events:
             p.event(type_, when, "order:1")
         assert last(p) == day(end), events
+
+
+def books(transaction: object, parameter: str = "bookkeeping", name: str = "H-1") -> dict[str, Any]:
+    return {"id": name, "kind": "legal_obligation", "blocks": ["erasure"], "while": {"transaction": transaction},
+            "last": {"parameter": parameter}, "scope": {"activities": ["selling"]}}  # fmt: skip
+
+
+ANY, PAID = books(True), books("paid_or_invoiced", name="H-2")
+TWO = ("order.placed", "2024-03-01", {"lines": 2})
+GONE, SHIPPED = ("order.cancelled", "2024-03-04"), ("order.shipped", "2024-03-05")
+
+
+@pytest.mark.parametrize(
+    ("holds", "order", "expected"),
+    [
+        ([ANY], matter(PLACED, GONE), "2024-03-04"),
+        ([PAID], matter(PLACED, GONE), "2024-03-04"),
+        ([], matter(PLACED, GONE), None),
+        ([books(True, "aml")], matter(PLACED, GONE), None),
+        ([ANY, books("paid_or_invoiced", "aml", "H-2")], matter(PLACED, GONE, SHIPPED), None),
+        ([PAID, books(True, "aml")], matter(PLACED, GONE, SHIPPED), "2024-03-04"),
+        ([ANY], matter(PLACED, GONE, kind="debt"), None),
+        ([ANY], matter(("order.placed", "2024-03-01", {"lines": 0})), None),
+        ([ANY], matter(TWO, ("order.cancelled", "2024-03-04", {"lines": 1})), None),
+        ([ANY], matter(TWO, ("order.cancelled", "2024-03-04", {"lines": 1}), ("order.cancelled", "2024-03-06")), "2024-03-06"),
+        ([PAID], matter(TWO, ("order.shipped", "2024-03-03", {"lines": 1}), GONE), None),
+        ([ANY], matter(PLACED, GONE, SHIPPED), None),
+        ([PAID], matter(PLACED, GONE, SHIPPED), "2024-03-04"),
+        ([ANY, PAID], matter(PLACED, GONE, SHIPPED), None),
+        ([PAID], matter(PLACED, ("order.paid", "2024-03-02"), GONE), None),
+    ],
+)
+def test_what_was_cancelled_wholly_and_is_no_transaction_was_never_booked(
+    holds: list[dict[str, Any]], order: Matter, expected: str | None
+) -> None:
+    assert never_booked(subject(*holds), "bookkeeping", order) == (day(expected) if expected else None)
 
 
 def test_an_event_may_put_another_clock_in_the_place_of_the_first() -> None:
