@@ -33,6 +33,7 @@ from bench import datasets
 from bench.embedded import encoded, pipeline_on, tell
 from lineage.errors import LineageError
 from lineage.facts import Rows
+from lineage.intake import Received
 from lineage.sqlite_store import SQLiteStore
 from streams import settings, wiring
 from streams.app import Agents
@@ -181,9 +182,9 @@ def bare_side(told: Any) -> dict[str, float]:
     pipeline = pipeline_on(store, told.seed)
     rows: list[Rows] = []
     for n, value in enumerate(values):
-        tagged = pipeline.tag(value)
+        tagged, facts = pipeline.prepare(Received(told.topic, 0, n, value))
         if pipeline.intake.reactions.relevant(tagged):
-            rows.append(pipeline.intake.writer.rows(tagged, n))
+            rows.append(facts)
     seen: set[int] = set()
     batches: list[tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]] = []
     links: set[tuple[Any, ...]] = set()

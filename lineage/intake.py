@@ -92,7 +92,7 @@ class Intake:
 
     def prepare(self, record: Received) -> Prepared:
         """Tag an event and make its facts; raise `BadEvent`. It asks no store, so it can be done while a batch is written."""
-        tagged = self._reader.read(record.value)
+        tagged = self.tag(record.value)
         if tagged.controller not in self._policies:
             raise Undecodable(_NO_POLICY)
         return Prepared(tagged, self.writer.rows(tagged, record.partition << 40 | record.offset))

@@ -12,8 +12,16 @@ from typing import LiteralString
 
 import orjson
 
-ROWS: LiteralString = "UNWIND split($rows, '],[') AS line WITH toIntegerList(split(line, ',')) AS r "
+_ROW: LiteralString = "toIntegerList(split(line, ',')) AS r "
+ROWS: LiteralString = "UNWIND split($rows, '],[') AS line WITH " + _ROW
 """Begins a statement: `r` is each row of `$rows` (`lines`)."""
+SEALED_ROWS: LiteralString = (
+    "WITH split($rows, '],[') AS lines UNWIND range(0, size(lines) - 1) AS n"
+    " WITH $sealed[n] AS sealed, lines[n] AS line WITH sealed, " + _ROW
+)
+"""Begins a statement: `r` is each row of `$rows` (`lines`), `sealed` what stands at its place in `$sealed`."""
+SHAPE_ROWS: LiteralString = "UNWIND $groups AS g MATCH (s:Shape {id: g[0]}) UNWIND split(g[1], '],[') AS line WITH s, " + _ROW
+"""Begins a statement: `r` is each row (`lines`) of each of `$groups`, [shape, rows], and `s` the shape."""
 KEYS: LiteralString = "UNWIND toIntegerList(split($keys, ',')) AS key "
 """Begins a statement: `key` is each number of `$keys` (`line`)."""
 

@@ -26,7 +26,7 @@ from typing import Any, LiteralString
 from lineage.errors import Conflict, IdentifierCollision
 from lineage.landing import Landing
 from lineage.neo4j_cascades import only_new, write_cascades, write_chains
-from lineage.neo4j_rows import KEYS, OF_KEY, OF_ROW, ROWS, line, lines
+from lineage.neo4j_rows import KEYS, OF_KEY, OF_ROW, ROWS, SEALED_ROWS, SHAPE_ROWS, line, lines
 from lineage.neo4j_server import Transaction, ask, number
 from lineage.neo4j_types import draw_shapes
 from lineage.store import Batch, Identifier, Key, Shape
@@ -145,10 +145,7 @@ _LOCK: LiteralString = (
     " RETURN collect(CASE WHEN before = 0 THEN r[0] END), count(CASE WHEN r[1] >= 0 AND r[1] <> before THEN 1 END),"
     " count(CASE WHEN before IS NULL THEN 1 END)"
 )
-_NEW: LiteralString = (
-    "WITH split($rows, '],[') AS lines UNWIND range(0, size(lines) - 1) AS n"
-    " WITH $sealed[n] AS sealed, toIntegerList(split(lines[n], ',')) AS r MERGE (k:Key {key: r[0]}) ON CREATE SET "
-)
+_NEW: LiteralString = SEALED_ROWS + "MERGE (k:Key {key: r[0]}) ON CREATE SET "
 _NEW_END: LiteralString = (
     ", k.version = $first, k.check = r[1], k.controller = $controller, k.kind = $kind, k.sealed = sealed, k.due = r[2]"
     " ON MATCH SET k.version = k.version + 1"
@@ -257,15 +254,12 @@ async def _write_identifiers(tx: Transaction, work: Work, made: Made) -> int:
     return len(bare) + len(made.whole)
 
 
-_GROUPS: LiteralString = (
-    "UNWIND $groups AS g MATCH (s:Shape {id: g[0]}) UNWIND split(g[1], '],[') AS line WITH s, toIntegerList(split(line, ',')) AS r "
-)
 _OBSERVE: LiteralString = (
-    _GROUPS + OF_ROW + "CREATE (k)-[:OBSERVED {at: r[1], matter: r[2], about: r[3], evidence: r[4]}]->(s)"
+    SHAPE_ROWS + OF_ROW + "CREATE (k)-[:OBSERVED {at: r[1], matter: r[2], about: r[3], evidence: r[4]}]->(s)"
     " RETURN count(*) AS found, count(*) AS changed"
 )
 _OBSERVE_AGAIN: LiteralString = (
-    _GROUPS + OF_ROW + "OPTIONAL MATCH (k)-[o:OBSERVED {at: r[1], matter: r[2], about: r[3]}]->(s)"
+    SHAPE_ROWS + OF_ROW + "OPTIONAL MATCH (k)-[o:OBSERVED {at: r[1], matter: r[2], about: r[3]}]->(s)"
     " WITH s, r, k, o, o IS NULL AS new, coalesce(o.evidence > r[4], false) AS earlier"
     " FOREACH (_ IN CASE WHEN new THEN [1] ELSE [] END |"
     "  CREATE (k)-[:OBSERVED {at: r[1], matter: r[2], about: r[3], evidence: r[4]}]->(s))"

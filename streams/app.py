@@ -1,9 +1,9 @@
 """The Faust app: agents for the six streams, for requests and for receipts, on channels of batches.
 
 A feed (the journal's or Kafka's) gives each stream's part of a batch to the agent of that stream, which tags it and makes
-its facts; those of all of them are written with the consumed positions in one transaction. Whole batches go through a channel, not
-events: an event through a Faust topic costs more than all the work on it. An agent never swallows an error: whoever gave
-it the batch is told, and keeps it until it is written.
+its facts; those of all of them are written with the consumed positions in one transaction. Whole batches go through a
+channel, not events: an event through a Faust topic costs more than all the work on it. An agent never swallows an error:
+whoever gave it the batch is told, and keeps it until it is written.
 """
 
 from __future__ import annotations

@@ -222,7 +222,7 @@ class GraphStoreContract(ABC):
         store.write(Batch(positions=[Position("orders", 0, 10)]))
         assert store.positions("support") == {}
 
-    def test_known_tells_the_check_and_whether_someone_watches(self, store: GraphStore) -> None:
+    def test_known_tells_who_is_there_and_whether_someone_watches(self, store: GraphStore) -> None:
         store.write(Batch(identifiers=[identifier(MAIL), identifier(PHONE)], watched={MAIL: True, STRANGER: True}))
         assert store.known([MAIL, PHONE, STRANGER]) == {MAIL: True, PHONE: False}
         store.write(Batch(watched={MAIL: False, PHONE: True}))

@@ -34,7 +34,7 @@ from graph_store import (
 )
 from servers.fixtures import Neo4jAt, empty_neo4j
 
-from lineage import neo4j_cascades, neo4j_server, neo4j_store, neo4j_types, neo4j_write
+from lineage import neo4j_cascades, neo4j_rows, neo4j_server, neo4j_store, neo4j_types, neo4j_write
 from lineage.digest import verify_chain
 from lineage.errors import Conflict, StoreUnavailable, TooMuch
 from lineage.landing import Holder, Landing
@@ -595,7 +595,7 @@ def statements() -> list[tuple[str, str]]:
     for module in (neo4j_store, neo4j_write, neo4j_cascades, neo4j_types):
         for name, value in vars(module).items():
             texts = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else [value]
-            if name not in ("_PAGE", "ROWS", "KEYS", "OF_ROW", "OF_KEY", "_GROUPS", "_NEW"):  # the beginnings of others
+            if name not in {"_PAGE", "_NEW", *vars(neo4j_rows)}:  # the beginnings of others
                 found += [(name, t) for t in texts if isinstance(t, str) and re.match("(MATCH|UNWIND|MERGE|CALL|RETURN|WITH) ", t)]
     return found
 

@@ -117,15 +117,6 @@ def test_a_right_is_cited_by_the_policys_rules_or_by_its_article() -> None:
     [("access", 15), ("rectification", 16), ("erasure", 17), ("restriction", 18), ("portability", 20), ("objection", 21),
      ("withdrawal", 7), ("complaint", 77), ("hiding", 18)],
 )  # fmt: skip
-def test_where_the_policy_is_silent_the_article_says_so(right: str, article: int) -> None:
-    assert right_ids(Subject(policy()), right) == (f"gdpr:{article}",)
-
-
-@pytest.mark.parametrize(
-    ("right", "article"),
-    [("access", 15), ("rectification", 16), ("erasure", 17), ("restriction", 18), ("portability", 20), ("objection", 21),
-     ("withdrawal", 7), ("complaint", 77), ("hiding", 18)],
-)  # fmt: skip
 def test_where_a_policy_says_nothing_the_article_is_the_reason(right: str, article: int) -> None:
     assert right_ids(subject(rights=[]), right) == (f"gdpr:{article}",)
     s = subject(rights=[], silent_rights="S-1", cited_with={"S-2": ["right:any"], "S-3": [f"right:{right}"]})
