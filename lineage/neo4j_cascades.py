@@ -29,31 +29,28 @@ _CASE: LiteralString = (
 )
 _CASE_OF_ANOTHER: LiteralString = "UNWIND $rows AS r MATCH (c:Case {id: r[0]})-[o:ABOUT]->(k:Key) WHERE k.key <> r[1] DELETE o"
 _CASE_ABOUT: LiteralString = (
-    "UNWIND $rows AS r MATCH (c:Case {id: r[0]}) MATCH (k:Key {key: r[1]}) USING INDEX k:Key(key)"
+    "UNWIND $rows AS r MATCH (c:Case {id: r[0]}) USING INDEX SEEK c:Case(id) MATCH (k:Key {key: r[1]}) USING INDEX SEEK k:Key(key)"
     " WHERE NOT EXISTS { (c)-[:ABOUT]->(k) } CREATE (c)-[:ABOUT]->(k)"
 )
-_COMMANDS_THERE: LiteralString = "UNWIND $ids AS id MATCH (c:Command {id: id}) RETURN collect(c.id)"
+_OF_COMMAND: LiteralString = "UNWIND $rows AS r MATCH (c:Command {id: r[0]}) USING INDEX SEEK c:Command(id) "
+_COMMANDS_THERE: LiteralString = "UNWIND $ids AS id MATCH (c:Command {id: id}) USING INDEX SEEK c:Command(id) RETURN collect(c.id)"
 _COMMAND: LiteralString = (
     "UNWIND $rows AS r CREATE (c:Command {id: r[0], key: r[1], controller: r[2], target: r[3], case: r[4], kind: r[5],"
     " body: r[6], issued: r[7], due: r[8], state: r[9], attempts: r[10]})"
     " FOREACH (_ IN CASE WHEN r[9] = 'pending' THEN [1] ELSE [] END | SET c:Pending) RETURN count(*)"
 )
 _TARGETS: LiteralString = "UNWIND $rows AS r MERGE (:Target {controller: r[0], id: r[1]})"
-_COMMAND_TO: LiteralString = (
-    "UNWIND $rows AS r MATCH (c:Command {id: r[0]}) MATCH (t:Target {controller: r[2], id: r[3]}) CREATE (c)-[:TO]->(t)"
-)
-_COMMAND_ABOUT: LiteralString = (
-    "UNWIND $rows AS r MATCH (c:Command {id: r[0]}) MATCH (k:Key {key: r[1]}) USING INDEX k:Key(key) CREATE (c)-[:ABOUT]->(k)"
-)
-_COMMAND_OF: LiteralString = "UNWIND $rows AS r MATCH (c:Command {id: r[0]}) MATCH (x:Case {id: r[4]}) CREATE (c)-[:OF]->(x)"
+_COMMAND_TO: LiteralString = _OF_COMMAND + "MATCH (t:Target {controller: r[2], id: r[3]}) CREATE (c)-[:TO]->(t)"
+_COMMAND_ABOUT: LiteralString = _OF_COMMAND + "MATCH (k:Key {key: r[1]}) USING INDEX SEEK k:Key(key) CREATE (c)-[:ABOUT]->(k)"
+_COMMAND_OF: LiteralString = _OF_COMMAND + "MATCH (x:Case {id: r[4]}) USING INDEX SEEK x:Case(id) CREATE (c)-[:OF]->(x)"
 _STATE: LiteralString = (
-    "UNWIND $rows AS r MATCH (c:Command {id: r[0]}) WHERE c.state <> r[1] OR c.due <> r[2] OR c.attempts <> r[3]"
+    _OF_COMMAND + "WHERE c.state <> r[1] OR c.due <> r[2] OR c.attempts <> r[3]"
     " SET c.state = r[1], c.due = r[2], c.attempts = r[3]"
     " FOREACH (_ IN CASE WHEN r[1] = 'pending' THEN [1] ELSE [] END | SET c:Pending)"
     " FOREACH (_ IN CASE WHEN r[1] = 'pending' THEN [] ELSE [1] END | REMOVE c:Pending) RETURN count(*)"
 )
 _PAUSE: LiteralString = (
-    "UNWIND $rows AS r MATCH (c:Command {id: r[0]}) WHERE c.state = 'pending' AND (c.due <> r[1] OR c.attempts <> r[2])"
+    _OF_COMMAND + "WHERE c.state = 'pending' AND (c.due <> r[1] OR c.attempts <> r[2])"
     " SET c.due = r[1], c.attempts = r[2] RETURN count(*)"
 )
 _DEAD_LETTER: LiteralString = (
@@ -106,15 +103,17 @@ async def _write_commands(tx: Transaction, batch: Batch) -> int:
     return len(rows)
 
 
-_AUDIT_THERE: LiteralString = "UNWIND $ids AS id MATCH (a:AuditLine {id: id}) RETURN collect(a.id)"
+_AUDIT_THERE: LiteralString = "UNWIND $ids AS id MATCH (a:AuditLine {id: id}) USING INDEX SEEK a:AuditLine(id) RETURN collect(a.id)"
 _AUDIT: LiteralString = (
     "UNWIND $rows AS r CREATE (:AuditLine {id: r[0], at: r[1], controller: r[2], kind: r[3], body: r[4],"
     " seq: r[5], previous: r[6], hash: r[7]})"
 )
-_CERTIFICATES_THERE: LiteralString = "UNWIND $ids AS id MATCH (c:Certificate {id: id}) RETURN collect(c.id)"
+_CERTIFICATES_THERE: LiteralString = (
+    "UNWIND $ids AS id MATCH (c:Certificate {id: id}) USING INDEX SEEK c:Certificate(id) RETURN collect(c.id)"
+)
 _CERTIFICATE: LiteralString = (
     "UNWIND $rows AS r CREATE (c:Certificate {id: r[0], body: r[4], seq: r[5], previous: r[6], hash: r[7]})"
-    " WITH r, c MATCH (x:Case {id: r[0]}) CREATE (x)-[:CERTIFIED_BY]->(c)"
+    " WITH r, c MATCH (x:Case {id: r[0]}) USING INDEX SEEK x:Case(id) CREATE (x)-[:CERTIFIED_BY]->(c)"
 )
 _LOCK_HEAD: LiteralString = (
     "MERGE (h:ChainHead {name: $name}) ON CREATE SET h.seq = 0, h.hash = $genesis SET h.locks = coalesce(h.locks, 0) + 1"

@@ -25,9 +25,10 @@ SHAPE_ROWS: LiteralString = "UNWIND $groups AS g MATCH (s:Shape {id: g[0]}) UNWI
 KEYS: LiteralString = "UNWIND toIntegerList(split($keys, ',')) AS key "
 """Begins a statement: `key` is each number of `$keys` (`line`)."""
 
-OF_ROW: LiteralString = "MATCH (k:Key {key: r[0]}) USING INDEX k:Key(key) "
-"""Finds the key `k` of a row. The planner is told how: a plan that was made while the graph was empty is kept for a while."""
-OF_KEY: LiteralString = "MATCH (k:Key {key: key}) USING INDEX k:Key(key) "
+OF_ROW: LiteralString = "MATCH (k:Key {key: r[0]}) USING INDEX SEEK k:Key(key) "
+"""Finds the key `k` of a row. The planner is told how: left alone it plans for the few nodes that it last counted, and where
+that were none it scans the index, once for each row, for as long as the plan is kept."""
+OF_KEY: LiteralString = "MATCH (k:Key {key: key}) USING INDEX SEEK k:Key(key) "
 """Finds the key `k` of a number."""
 
 

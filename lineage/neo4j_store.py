@@ -250,13 +250,15 @@ _COMMAND_ORDER = attrgetter("issued", "id")
 
 _SHAPES: LiteralString = "MATCH (s:Shape) RETURN s.id, s.controller, s.type, s.body ORDER BY s.id"
 _KNOWN: LiteralString = KEYS + OF_KEY + "WHERE k:Identifier RETURN collect(k.key), collect(CASE WHEN k.watched THEN k.key END)"
-_TOMBSTONES: LiteralString = KEYS + "MATCH (t:Tombstone {key: key}) RETURN t.key, t.controller, t.at, t.next"
+_TOMBSTONES: LiteralString = (
+    KEYS + "MATCH (t:Tombstone {key: key}) USING INDEX SEEK t:Tombstone(key) RETURN t.key, t.controller, t.at, t.next"
+)
 _MEMBERS: LiteralString = (
-    "UNWIND $keys AS key MATCH (k:Key {key: key})-[:SAME_PERSON*0..]-(m:Key) USING INDEX k:Key(key)"
+    "UNWIND $keys AS key MATCH (k:Key {key: key})-[:SAME_PERSON*0..]-(m:Key) USING INDEX SEEK k:Key(key)"
     " WITH DISTINCT m RETURN collect([m.key, m.version])"
 )
 _LINKS_OF: LiteralString = (
-    "UNWIND $keys AS key MATCH (k:Key {key: key})-[l:SAME_PERSON|USES_DEVICE]-() USING INDEX k:Key(key) WITH DISTINCT l"
+    "UNWIND $keys AS key MATCH (k:Key {key: key})-[l:SAME_PERSON|USES_DEVICE]-() USING INDEX SEEK k:Key(key) WITH DISTINCT l"
     " RETURN collect([startNode(l).key, endNode(l).key, type(l), l.shape, l.at, endNode(l).version])"
 )
 _VERSIONS: LiteralString = "UNWIND $keys AS key " + OF_KEY + "RETURN collect([k.key, k.version])"
@@ -264,10 +266,12 @@ _COMMAND_ROW: LiteralString = "c.id, c.key, c.controller, c.target, c.case, c.ki
 _HANGING: LiteralString = (
     "RETURN COLLECT { UNWIND $among AS key " + OF_KEY + "WHERE k:Identifier"
     " RETURN [k.key, k.check, k.controller, k.kind, k.sealed] },"
-    " COLLECT { UNWIND $among AS key MATCH (k:Key {key: key})-[o:OBSERVED]->(s:Shape) USING INDEX k:Key(key)"
+    " COLLECT { UNWIND $among AS key MATCH (k:Key {key: key})-[o:OBSERVED]->(s:Shape) USING INDEX SEEK k:Key(key)"
     " RETURN [key, o.at, s.id, o.matter, o.about, o.evidence] },"
-    " COLLECT { UNWIND $own AS key MATCH (e:Entry {key: key}) RETURN [e.key, e.id, e.at, e.kind, e.body] },"
-    " COLLECT { UNWIND $own AS key MATCH (c:Command {key: key}) RETURN [" + _COMMAND_ROW + "] }"
+    " COLLECT { UNWIND $own AS key MATCH (e:Entry {key: key}) USING INDEX SEEK e:Entry(key)"
+    " RETURN [e.key, e.id, e.at, e.kind, e.body] },"
+    " COLLECT { UNWIND $own AS key MATCH (c:Command {key: key}) USING INDEX SEEK c:Command(key) RETURN ["
+    + _COMMAND_ROW + "] }"
 )
 _DUE: LiteralString = (
     "MATCH (k:Key) WHERE k.due <= $now AND k.key IS NOT NULL WITH k ORDER BY k.due, k.key LIMIT $limit RETURN collect(k.key)"

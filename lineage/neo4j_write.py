@@ -153,7 +153,7 @@ _NEW_END: LiteralString = (
 )
 _NEW_PERSONS: LiteralString = _NEW + "k:Identifier:DataSubject" + _NEW_END
 _NEW_DEVICES: LiteralString = _NEW + "k:Identifier:Device" + _NEW_END
-_STONES: LiteralString = KEYS + "MATCH (t:Tombstone {key: key}) RETURN t.key, t.at"
+_STONES: LiteralString = KEYS + "MATCH (t:Tombstone {key: key}) USING INDEX SEEK t:Tombstone(key) RETURN t.key, t.at"
 
 
 @dataclass(slots=True)
@@ -283,7 +283,7 @@ async def _write_observations(tx: Transaction, work: Work, made: Made) -> int:
 
 
 _SAME: LiteralString = (
-    ROWS + "MATCH (a:Key {key: r[0]}) USING INDEX a:Key(key) MATCH (b:Key {key: r[1]}) USING INDEX b:Key(key)"
+    ROWS + "MATCH (a:Key {key: r[0]}) USING INDEX SEEK a:Key(key) MATCH (b:Key {key: r[1]}) USING INDEX SEEK b:Key(key)"
     " OPTIONAL MATCH (a)-[l:SAME_PERSON {shape: r[2]}]->(b)"
     " WITH r, a, b, l, l IS NULL AS new, coalesce(l.at > r[3], false) AS earlier"
     " FOREACH (_ IN CASE WHEN new THEN [1] ELSE [] END | CREATE (a)-[:SAME_PERSON {shape: r[2], at: r[3]}]->(b))"
@@ -291,7 +291,7 @@ _SAME: LiteralString = (
     " RETURN count(CASE WHEN new OR earlier THEN 1 END)"
 )
 _DEVICE_USED: LiteralString = (
-    ROWS + "MATCH (a:Key {key: r[0]}) USING INDEX a:Key(key) MATCH (b:Key {key: r[1]}) USING INDEX b:Key(key)"
+    ROWS + "MATCH (a:Key {key: r[0]}) USING INDEX SEEK a:Key(key) MATCH (b:Key {key: r[1]}) USING INDEX SEEK b:Key(key)"
     " OPTIONAL MATCH (a)-[l:USES_DEVICE {shape: r[2]}]->(b)"
     " WITH r, a, b, l, l IS NULL AS new, coalesce(l.at > r[3], false) AS earlier"
     " FOREACH (_ IN CASE WHEN new THEN [1] ELSE [] END | CREATE (a)-[:USES_DEVICE {shape: r[2], at: r[3]}]->(b))"
@@ -314,7 +314,7 @@ _DUE_EXACT: LiteralString = (
 _WATCH: LiteralString = (
     "UNWIND $rows AS r " + OF_ROW + "WHERE (k.watched IS NULL) <> (r[1] IS NULL) SET k.watched = r[1] RETURN count(*)"
 )
-_ENTRIES_THERE: LiteralString = "UNWIND $ids AS id MATCH (e:Entry {id: id}) RETURN collect(e.id)"
+_ENTRIES_THERE: LiteralString = "UNWIND $ids AS id MATCH (e:Entry {id: id}) USING INDEX SEEK e:Entry(id) RETURN collect(e.id)"
 _ENTRY: LiteralString = (
     "UNWIND $rows AS r "
     + OF_ROW
@@ -342,9 +342,11 @@ async def _write_data_subjects(tx: Transaction, work: Work, made: Made) -> int:
 
 _FORGET_OBSERVATION: LiteralString = (
     "UNWIND $rows AS r MATCH (k:Key {key: r[0]})-[o:OBSERVED {at: r[1], matter: r[3], about: r[4]}]->(:Shape {id: r[2]})"
-    " USING INDEX k:Key(key) DELETE o RETURN count(*)"
+    " USING INDEX SEEK k:Key(key) DELETE o RETURN count(*)"
 )
-_FORGET_ENTRY: LiteralString = "UNWIND $rows AS id MATCH (e:Entry {id: id}) DETACH DELETE e RETURN count(*)"
+_FORGET_ENTRY: LiteralString = (
+    "UNWIND $rows AS id MATCH (e:Entry {id: id}) USING INDEX SEEK e:Entry(id) DETACH DELETE e RETURN count(*)"
+)
 _FORGET_IDENTIFIER: LiteralString = "UNWIND $rows AS key " + OF_KEY + "DETACH DELETE k RETURN count(*)"
 
 
