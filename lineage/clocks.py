@@ -81,7 +81,7 @@ def rule_end(s: Subject, rule: Retention, item: Item) -> tuple[bool, dt.date | N
         return True, None
     if rule.guest_as is not None and s.has_account:
         expired = _accounts_expired(s, rule.guest_as)
-        return True, clock.durations[0].after(expired) if expired and clock.durations else expired
+        return True, _later(s, clock, expired) if expired is not None else None
     if clock.anchors == (ACCOUNT_ENDED,) and not _under_account(s, matter):
         return False, None
     end = clock_end(s, clock, matter)
@@ -140,7 +140,12 @@ def clock_end(s: Subject, clock: Clock, matter: Matter | None) -> dt.date | None
         anchors = anchors or done
     if not anchors:
         return None
-    day = zone.day(max(anchors))
+    day = _later(s, clock, zone.day(max(anchors)))
+    return max(day, after) if day is not None and after is not None else day
+
+
+def _later(s: Subject, clock: Clock, day: dt.date) -> dt.date | None:
+    """Give the day that lies as long after another as the clock says, None where a length is not known."""
     for name in clock.params:
         parameter = s.policy.parameters.get(name)
         if parameter is None or parameter.duration is None:
@@ -148,7 +153,7 @@ def clock_end(s: Subject, clock: Clock, matter: Matter | None) -> dt.date | None
         day = parameter.duration.after(day)
     for duration in clock.durations:
         day = duration.after(day)
-    return max(day, after) if after is not None else day
+    return day
 
 
 def _anchor_times(s: Subject, types: Ids, matter: Matter | None) -> list[int]:

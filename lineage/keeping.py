@@ -235,7 +235,8 @@ def kept_now(s: Subject) -> list[tuple[list[Item], Kept | None]]:
 def _claim(s: Subject, item: Item, today: dt.date) -> tuple[Ids, dt.date | None] | None:
     """Give why and until when a legal claim or a court's order needs the item (GDPR art. 17(3)(e), 18(1)(c))."""
     policy = s.policy
-    at_system = place_of(s, item.target) in policy.systems
+    place = place_of(s, item.target)
+    at_system = place in policy.systems
     for ref, about, categories, _ in s.claims if at_system else ():
         closed = s.closed_claims.get(ref)
         if closed is not None and policy.zone.day(closed) < today:
@@ -246,10 +247,10 @@ def _claim(s: Subject, item: Item, today: dt.date) -> tuple[Ids, dt.date | None]
     for until, activities, systems, named_categories in s.orders_to_keep:
         if until is not None and until < today:
             continue
+        if not at_system and (not activities or named_categories):
+            continue  # Where activities alone are named, their recipients hear of it when it ends.
         named = not activities or item.activity in activities
-        if not at_system and not (activities and named and not systems and not named_categories):
-            continue  # Where activities are named, their recipients hear of it when it ends.
-        if named and (not systems or item.target in systems) and (not named_categories or item.category in named_categories):
+        if named and (not systems or place in systems) and (not named_categories or item.category in named_categories):
             ids = tuple(g.id for g in policy.guards if g.on == "disclosure" and g.to == "authority")
             return (*ids, "gdpr:17"), until
     return None

@@ -12,6 +12,7 @@ from lineage.calendar import Duration
 from lineage.clocks import clock_end, last_day, retention_end
 from lineage.closings import FOREVER, closed_on, is_transaction, never_booked, parameter_end
 from lineage.due import first_end
+from lineage.fold import Event, apply
 from lineage.keeping import Keeping, covers, keeping_now, keeping_of, keepings
 from lineage.policy import Clock, Closing, Hold
 from lineage.reading import matter_kind
@@ -278,6 +279,10 @@ def test_a_recipient_with_an_end_of_its_own_is_held_by_that_end() -> None:
     over = matter(PLACED, ("order.delivered", "2024-06-01"), ("order.shipped", "2024-06-20"))
     (own,) = keepings(subject(carrier, matters=(over,), recipients=parties), "erasure", TODAY)
     assert (own.active, own.until, own.recipients_until) == (False, TODAY, {"carrier": day("2024-06-20")})
+    for shipped, held_there in (("2024-06-10", {"carrier": TODAY}), ("2024-06-09", {})):
+        still = matter(PLACED, ("order.shipped", shipped))
+        (one,) = keepings(subject(carrier, matters=(still,), recipients=parties), "erasure", TODAY)
+        assert one.recipients_until == held_there
 
 
 def test_holds_are_looked_up_once_for_each_day_and_each_thing_blocked() -> None:
@@ -434,6 +439,32 @@ def test_what_the_person_wanted_gone_is_kept_by_other_holds_than_what_has_outliv
     assert keeping_now(s, item(), {}, TODAY).reasons[0] == "H-E"
 
 
+def placed_twice(*, known_before: bool) -> Person:
+    p = Person(policy(activities=[SELLING], holds=[hold()]))
+    p.event("order.placed", "2024-03-01", "order:1")
+    if known_before:
+        p.event("order.placed", "2024-03-02", "order:2")
+    p.request("erasure", "2024-03-03")
+    if not known_before:
+        apply(p.s, Event(second("2024-03-04"), "order.placed", ("name",), (), "order:2", occurred=second("2024-03-02")))
+    return p.event("order.delivered", "2024-03-05", "order:1", terms="").on("2024-03-07")
+
+
+def test_an_order_that_is_told_of_after_the_erasure_opens_no_hold_of_the_controllers_own() -> None:
+    assert {i.matter for i in placed_twice(known_before=True).s.live()} == {"order:1", "order:2"}
+    assert not list(placed_twice(known_before=False).s.live())
+
+
+def test_a_report_of_an_order_that_nobody_knows_leaves_what_is_kept_as_it_is() -> None:
+    p = Person(policy(activities=[SELLING], holds=[hold(), hold("H-2", **{"while": {"transaction": True}})]))
+    p.event("order.placed", "2024-03-01", "order:1")
+    p.request("erasure", "2024-03-03")
+    before = p.held()
+    p.event("order.shipped", "2024-03-04", "order:9", terms="name").on("2024-03-05")
+    assert p.held(Use.KEPT) == before != set()
+    assert "order:9" not in p.s.matters
+
+
 def test_the_holds_that_keep_several_items_are_asked_for_once() -> None:
     s = subject(hold("H-R", blocks=["retention"]), matters=(OPEN,))
     known: dict[str, list[Keeping]] = {}
@@ -468,6 +499,26 @@ def test_a_claim_about_a_matter_or_categories_keeps_these_only() -> None:
     assert kept(claimed(categories="name phone"))
     assert kept(claimed(categories="email")) is None
     assert kept(claimed("order:7", "name")) is None
+
+
+def test_a_claim_about_one_order_keeps_no_other_that_is_like_it() -> None:
+    p = Person(policy(activities=[SELLING]))
+    p.event("order.placed", "2024-03-01", "order:1").event("order.placed", "2024-03-02", "order:2")
+    p.event("claim.opened", "2024-03-03", "claim:1", terms="", about="order:1")
+    p.request("erasure", "2024-03-04")
+    assert {(i.matter, i.category) for i in p.s.live()} == {("order:1", "name"), ("order:1", "email")}
+    p.event("claim.closed", "2024-04-01", "claim:1", terms="", about="order:1").on("2024-04-02")
+    assert p.held() == set()
+
+
+def test_a_claim_that_is_settled_lets_go_what_another_does_not_need() -> None:
+    p = Person(policy(activities=[SELLING]))
+    for n in (1, 2):
+        p.event("order.placed", f"2024-03-0{n}", f"order:{n}")
+        p.event("claim.opened", "2024-03-03", f"claim:{n}", terms="", about=f"order:{n}")
+    p.request("erasure", "2024-03-04")
+    p.event("claim.closed", "2024-04-01", "claim:1", terms="", about="order:1").on("2024-04-02")
+    assert {i.matter for i in p.s.live()} == {"order:2"}
 
 
 def test_a_claim_keeps_through_the_day_on_which_it_is_closed() -> None:
@@ -511,6 +562,28 @@ def test_a_courts_order_keeps_nothing_that_it_does_not_name(named: Any) -> None:
     s = ordered(**named)
     s.orders_to_keep.append((None, (), (), ()))
     assert kept(s), "another order does"
+
+
+def test_a_courts_order_reaches_recipients_where_it_names_activities_alone() -> None:
+    carrier = item("carrier")
+    assert kept(ordered(activities="selling"), carrier)
+    for named in ({}, {"systems": "shop"}, {"categories": "name"}, {"activities": "other"}, {"activities": "selling", "categories": "name"},
+                  {"activities": "selling", "systems": "shop"}):  # fmt: skip
+        assert kept(ordered(**named), carrier) is None
+    s = ordered()
+    s.orders_to_keep.append((None, ("selling",), (), ()))
+    assert kept(s, carrier), "another order does"
+
+
+def test_a_courts_order_on_a_system_keeps_what_lies_there_with_whoever_operates_it() -> None:
+    assert kept(ordered(systems="shop"), item("host")).claim
+    assert kept(ordered(systems="desk"), item("host")) is None
+    parties = [recipient("host", operates="shop")]
+    p = Person(policy(activities=[activity("selling", recipients=["host"])], recipients=parties))
+    p.event("order.placed", "2024-03-01", "order:1")
+    p.event("preservation.ordered", "2024-03-02", terms="", systems=("shop",))
+    p.request("erasure", "2024-03-03")
+    assert p.commands() == {}, "whoever operates the system would erase in it"
 
 
 def test_a_courts_order_keeps_through_its_last_day() -> None:
@@ -603,8 +676,11 @@ def test_a_rule_that_a_setting_fills_has_no_end_without_it() -> None:
 
 
 def test_a_statutory_rule_has_no_end_for_what_belongs_to_no_matter() -> None:
-    p = shopper({"id": "K-B", "activities": ["selling"], "parameter": "bookkeeping"}).event("order.placed", "2024-03-01")
-    assert last(p) is None
+    statute = {"id": "K-B", "activities": ["selling"], "parameter": "bookkeeping"}
+    assert last(shopper(statute).event("order.placed", "2024-03-01")) is None
+    collected = rule(anchor="collected", duration="P6M")
+    assert last(shopper(collected).event("order.placed", "2024-03-01")) == day("2024-09-01")
+    assert last(shopper(collected, statute).event("order.placed", "2024-03-01")) is None
 
 
 def test_a_rule_about_another_kind_of_matter_has_no_say() -> None:
@@ -711,6 +787,60 @@ def test_an_account_whose_data_have_expired_counts_as_ended() -> None:
     assert last(p) == day("2024-06-02")
 
 
+EXPIRING = {"id": "K-9", "activities": "all", "needs_setting": True}
+
+
+def member(clock: dict[str, Any], *, lists: tuple[str, ...] = ("order", "account"), **guest: Any) -> Person:
+    rows = [rule(**{"anchor": ["account.terminated"], "duration": "P0D", "guest_as": "buying", **guest}), EXPIRING]
+    buying = activity("buying", events=list(lists), categories=["name"], retention=["K-9"])
+    activities = [activity("selling", retention=["K-1"]), buying]
+    return Person(policy({"K-9": {"buying": clock}}, retention=rows, activities=activities))
+
+
+@pytest.mark.parametrize(
+    ("duration", "end"), [("P0D", "2025-01-02"), ("P1M", "2025-02-02"), (["P1M", "P3D"], "2025-02-05"), ("param:right_of_withdrawal", "2025-01-16")]
+)  # fmt: skip
+def test_an_account_whose_data_have_expired_starts_the_clock_that_runs_from_its_end(duration: Any, end: str) -> None:
+    p = member({"anchor": "account.created", "duration": "P1Y"}, duration=duration)
+    assert last(bought(p.event("account.created", "2024-01-01", "account:1"))) == day(end)
+
+
+def test_an_account_does_not_expire_by_the_clock_of_what_holds_nothing_of_it() -> None:
+    delivered = {"anchor": "order.delivered", "duration": "P2M"}
+    for lists, end in ((("order", "account"), day("2024-05-06")), (("order",), None)):
+        p = member(delivered, lists=lists).event("account.created", "2024-01-01", "account:1")
+        assert last(bought(p)) == end
+
+
+def test_an_account_expires_when_its_own_data_do_whatever_becomes_of_the_orders() -> None:
+    p = member({"anchor": "order.delivered", "duration": "P2M"}).event("account.created", "2024-01-01", "account:1")
+    bought(bought(p), None, "order:2")
+    assert last_day(p.s, p.item("shop", "buying", "name", "account:1")) == day("2024-05-05")
+    assert last(p, number="order:1") == day("2024-05-06")
+
+
+def test_an_account_that_nobody_has_named_does_not_expire() -> None:
+    p = bought(member({"anchor": "account.created", "duration": "P1Y"}).event("account.created", "2024-01-01"))
+    assert p.s.has_account
+    assert last(p) is None
+
+
+def test_an_account_does_not_expire_before_somebody_has_set_when() -> None:
+    rows = [rule(anchor=["account.terminated"], duration="P0D", guest_as="buying"), EXPIRING]
+    buying = activity("buying", events=["order", "account"], categories=["name"], retention=["K-9"])
+    p = Person(policy(retention=rows, activities=[activity("selling", retention=["K-1"]), buying]))
+    assert last(bought(p.event("account.created", "2024-01-01", "account:1"))) is None
+
+
+def test_of_several_accounts_the_one_that_lasts_longest_says_when_all_have_expired() -> None:
+    sooner = {"after": "account.terminated", "anchor": "account.logged_in", "duration": "P1M"}
+    p = member({"anchor": "account.logged_in", "duration": "P1Y", "unless": sooner})
+    p.event("account.created", "2024-01-01", "account:1").event("account.created", "2024-01-02", "account:2")
+    p.event("account.logged_in", "2024-02-01", "account:1").event("account.terminated", "2024-02-10", "account:2")
+    assert p.s.has_account
+    assert last(bought(p)) == day("2025-02-02")
+
+
 def books(transaction: object, parameter: str = "bookkeeping", name: str = "H-1") -> dict[str, Any]:
     return {"id": name, "kind": "legal_obligation", "blocks": ["erasure"], "while": {"transaction": transaction},
             "last": {"parameter": parameter}, "scope": {"activities": ["selling"]}}  # fmt: skip
@@ -743,6 +873,7 @@ def test_an_order_that_was_cancelled_and_never_paid_or_shipped_is_none_for_the_b
         ([PAID], matter(PLACED, GONE), "2024-03-04"),
         ([], matter(PLACED, GONE), None),
         ([books(True, "aml")], matter(PLACED, GONE), None),
+        ([hold(last={"parameter": "bookkeeping"}, closed_by=None)], matter(PLACED, GONE), None),
         ([ANY, books("paid_or_invoiced", "aml", "H-2")], matter(PLACED, GONE, SHIPPED), None),
         ([PAID, books(True, "aml")], matter(PLACED, GONE, SHIPPED), "2024-03-04"),
         ([ANY], matter(PLACED, GONE, kind="debt"), None),
@@ -794,6 +925,8 @@ def test_a_clock_that_waits_for_an_event_ends_not_before_it() -> None:
     assert clock_end(p.s, clock, p.s.matters["order:1"]) == day("2024-03-08")
     p.event("order.completed", "2024-03-30", "order:1")
     assert clock_end(p.s, clock, p.s.matters["order:1"]) == day("2024-03-30")
+    unknown = Clock(("order.delivered",), (), ("no_such",), after=("order.completed",))
+    assert clock_end(p.s, unknown, p.s.matters["order:1"]) is None
     late = Clock(("order.refunded",), (Duration(0, 3),), after=("order.completed",))
     assert clock_end(p.s, late, p.s.matters["order:1"]) == day("2024-04-02"), "without its anchor it runs from what it waited for"
 
@@ -816,6 +949,29 @@ def test_an_anchor_about_the_persons_other_matters_counts_wherever_it_happened()
     p = bought(bought(shopper(rule())), "2024-04-01", "order:2")
     assert clock_end(p.s, clock, p.s.matters["order:1"]) == day("2024-03-08"), "another order's delivery is none of its"
     assert clock_end(p.s, clock, None) == day("2024-04-04")
+
+
+def test_an_anchor_elsewhere_counts_from_the_second_in_which_the_matter_began() -> None:
+    clock = Clock(("support.closed", "order.delivered"), (Duration(0, 3),))
+    s = subject()
+    order = matter(PLACED)
+    s.times["support.closed"] = [order.events[0][0] - 1]
+    assert clock_end(s, clock, order) is None
+    s.times["support.closed"] = [order.events[0][0]]
+    assert clock_end(s, clock, order) == day("2024-03-04")
+
+
+def test_whoever_signs_up_again_has_not_left_and_nobody_else_is_kept_longer_by_it() -> None:
+    left, sold = Clock(("newsletter.unsubscribed",), (Duration(0, 3),)), Clock(("order.delivered",), (Duration(0, 3),))
+    s = subject()
+    s.times = {"newsletter.unsubscribed": [second("2024-03-05")], "order.delivered": [second("2024-03-05")]}
+    assert [clock_end(s, clock, None) for clock in (left, sold)] == [day("2024-03-08")] * 2
+    s.times["newsletter.subscribed"] = [second("2024-03-01"), second("2024-03-05")]
+    assert clock_end(s, left, None) == day("2024-03-08"), "of one second the leaving counts"
+    s.times["newsletter.subscribed"] += [second("2024-03-06")]
+    assert [clock_end(s, clock, None) for clock in (left, sold)] == [None, day("2024-03-08")]
+    s.times["newsletter.unsubscribed"] += [second("2024-03-07")]
+    assert clock_end(s, left, None) == day("2024-03-10")
 
 
 def test_an_open_account_keeps_no_other_anchor_from_counting() -> None:

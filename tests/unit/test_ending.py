@@ -8,6 +8,7 @@ import pytest
 from person import Person, activity, policy, recipient, second
 
 from lineage.ending import acknowledge, command_id, distrust, end, issue, target_ids, why
+from lineage.fold import Event, apply
 from lineage.subject import Item, Subject, Use
 
 SYSTEMS = [
@@ -359,3 +360,26 @@ def test_an_erasure_told_from_end_to_end_leaves_nothing() -> None:
     p.answer("2024-04-02")
     assert case.done
     assert p.s.items == {}
+
+
+def told_again(settings: dict[str, Any] | None = None, **hold: Any) -> bool:
+    """Tell whether a shop that tells of an old order, unpaid, after the erasure is told to erase it."""
+    row = {"id": "H-1", "kind": "legal_obligation", "blocks": ["erasure"], "while": {"transaction": True},
+           "last": {"parameter": "bookkeeping"}, "scope": {"activities": ["selling"]}, **hold}  # fmt: skip
+    p = Person(policy(settings, activities=[activity("selling")], holds=[row]))
+    p.event("account.created", "2024-03-01", "account:1", terms="name")
+    p.request("erasure", "2024-04-01")
+    apply(p.s, Event(second("2024-04-02"), "order.placed", ("name",), (), "order:1", occurred=second("2024-03-20")))
+    return "shop" in p.commands()
+
+
+def test_an_old_order_that_is_told_again_is_erased_unless_a_statute_may_come_to_keep_it() -> None:
+    assert not told_again()
+    assert told_again(kind="purpose")
+    assert told_again(blocks=["retention"])
+    assert told_again(scope={"activities": ["books"]})
+
+
+@pytest.mark.parametrize(("settings", "erased"), [({}, True), ({"obliged": False}, True), ({"obliged": True}, False)])
+def test_a_statute_that_does_not_bind_the_controller_spares_nothing(settings: dict[str, Any], erased: Any) -> None:
+    assert told_again(settings, needs_setting="obliged") is erased
