@@ -113,7 +113,7 @@ def _without_address(s: Subject, activity: Activity, case: Case, ids: Ids) -> No
     left = set(used) - gone
     ended = [g for g in granted if record or g.channel in gone or (gone and g.channel is None and not left)]
     s.grants = [g for g in s.grants if g not in ended]
-    if ended and activity.needs_consent and len(ended) == len(granted):
+    if activity.needs_consent and len(ended) == len(granted):
         end_activity(s, activity, ids, case.id)
     if activity.marketing != "direct":
         return

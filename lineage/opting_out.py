@@ -127,7 +127,7 @@ def opt_out(s: Subject, ids: Ids, case: str, *, commanded: bool) -> None:
                 item.tags.add("opt_out")
                 item.cites.update(reasons)
         s.do_not_use.append(DoNotUse(reasons, s.now, activity=rule.activity, target=None, case=case))
-        if rule.tag and rule.tag in activity.categories:
+        if rule.tag and rule.tag in activity.categories and s.erased_at is None:
             for system in activity.systems:
                 _put_tag(s, system, rule.activity, rule.tag, reasons)
         held = {i.category for i in s.live() if i.target == rule.operator}
@@ -139,7 +139,9 @@ def opt_out(s: Subject, ids: Ids, case: str, *, commanded: bool) -> None:
 
 def _put_tag(s: Subject, target: str, activity: str, category: str, reasons: Reasons) -> None:
     key = (target, activity, category, "")
-    item = s.items.get(key) or Item(*key, first=s.now, last=s.now)
+    item = s.items.get(key)
+    if item is None or not item.live:
+        item = Item(*key, first=s.now, last=s.now)
     item.last = s.now
     item.cites.update(reasons)
     item.tags.add("opt_out")

@@ -44,9 +44,8 @@ def request(s: Subject, r: Request) -> Case:
 def carry_out(s: Subject, case: Case) -> None:
     """Do what the request asks for, as far as it may be done today."""
     RIGHTS[case.right](s, case)
-    channel = via_ids(s, case.via, case.right)
     told = [i for n in s.notes if n.case == case.id and n.kind == "logged" for i in n.reasons]
-    s.note("informed", (*case.reasons, *channel, *told, "param:answer_deadline"), about=case.right, case=case.id)
+    s.note("informed", (*case.reasons, *told, "param:answer_deadline"), about=case.right, case=case.id)
 
 
 def decide(s: Subject, at: int, question: str, case_id: str) -> None:

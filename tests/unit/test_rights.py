@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from person import SKELETON, activity, day, policy, recipient, second
 
-from lineage.ending import issue
+from lineage.ending import acknowledge, issue
 from lineage.fold import pending_because, settle
 from lineage.opting_out import channels_of, end_activity, object_to, opt_out, suppress, withdraw_channel
 from lineage.policy import Policy
@@ -282,6 +282,14 @@ def test_an_erasure_in_part_ends_what_it_names_and_leaves_the_rest_and_the_perso
     s = grants(subject())
     ask(s, "erasure", scope=("news",))
     assert entries(s) == [(None, "news", "news", None)]
+    ends = [{"id": "O-1", "right": "objection", "scope": ["direct_marketing"], "ends": ["news", "polls"]}]
+    rows = [{"id": "X-1", "keeps": "hash", "after": ["erasure"]}, {"id": "X-2", "keeps": "hash", "after": ["withdrawal"]}]
+    s = grants(subject(rights=ends, suppression=rows))
+    ask(s, "erasure", scope=("direct_marketing",))
+    assert set(s.objected) == {"news"}
+    assert entries(s) == [(None, None, "direct_marketing", None)], "one of what ends is marketing"
+    assert s.do_not_use[0].reasons[:2] == ("X-1", "gdpr:17")
+    assert "X-2" not in s.do_not_use[0].reasons
 
 
 def test_an_erasure_of_categories_ends_these_and_no_other_consent() -> None:
@@ -309,22 +317,71 @@ def test_to_erase_an_address_is_to_stop_its_channel_and_the_last_one_ends_the_co
     assert s.soft_closed[0] == "A-2"
 
 
-def test_to_erase_the_record_of_a_consent_is_to_end_it() -> None:
+def test_to_erase_the_record_of_a_consent_is_to_end_it_and_no_other() -> None:
     rows = [
-        activity("news", basis="consent", marketing="direct", categories=["email", "wish"], events=["newsletter"], systems=["desk"])
+        activity(
+            "news", basis="consent", marketing="direct", categories=["email", "wish"], events=["newsletter"], systems=["desk"]
+        ),
+        activity("alerts", basis="consent", marketing="direct", categories=["phone"], events=["newsletter"], systems=["desk"]),
     ]
     wish = {"id": "wish", "term": "subscription", "provenance": "provided"}
-    held = (("desk", "news", "email"), ("desk", "news", "wish"))
-    s = grants(subject(*held, activities=rows, categories=[*SKELETON["categories"], wish], rights=RIGHTS[:3]), Grant("news", 1))
+    held = (("desk", "news", "email"), ("desk", "news", "wish"), ("desk", "alerts", "phone"))
+    suppression = [{"id": "X-1", "keeps": "hash", "after": ["erasure"]}, {"id": "X-2", "keeps": "hash", "after": ["objection"]}]
+    more = {"activities": rows, "categories": [*SKELETON["categories"], wish], "rights": RIGHTS[:3], "suppression": suppression}
+    s = grants(subject(*held, **more), Grant("news", 1), Grant("alerts", 1))
     ask(s, "erasure", of=("wish",))
-    assert (left(s), s.grants) == (set(), [])
+    assert (left(s), [g.activity for g in s.grants]) == ({("alerts", "phone")}, ["alerts"])
     assert entries(s) == [(None, "news", "news", None)]
+    assert s.do_not_use[0].reasons[:2] == ("X-1", "A-2")
+    assert "X-2" not in s.do_not_use[0].reasons
+    assert s.soft_closed == s.do_not_use[0].reasons[1:], "a purchase opens no news either"
+
+
+def test_to_erase_the_last_address_ends_no_consent_to_what_goes_another_way() -> None:
+    rows = [
+        activity("news", basis="consent", marketing="direct", categories=["email", "name"], events=["newsletter"], systems=["desk"])
+    ]
+    held = (("desk", "news", "email"), ("desk", "news", "name"))
+    for other in (Grant("news", 1, channel="push"), Grant("news", 1, kinds=frozenset({"cookie"}))):
+        s = grants(subject(*held, activities=rows, rights=RIGHTS[:3]), Grant("news", 1), other)
+        ask(s, "erasure", of=("email",))
+        assert s.grants == [other]
+        s = grants(subject(*held, activities=rows, rights=RIGHTS[:3]), other)
+        ask(s, "erasure", of=("email",))
+        assert (left(s), s.grants) == ({("news", "name")}, [other])
+
+
+def test_to_erase_the_last_address_of_what_rests_on_more_than_consent_ends_the_consent_alone() -> None:
+    rows = [activity("news", marketing="direct", categories=["email", "name"], events=["newsletter"], systems=["desk"])]
+    rows[0]["basis"] = [{"kind": "consent"}, {"kind": "legitimate_interest"}]
+    held = (("desk", "news", "email"), ("desk", "news", "name"))
+    s = grants(subject(*held, activities=rows, rights=RIGHTS[:3]), Grant("news", 1))
+    ask(s, "erasure", of=("email",))
+    assert (left(s), s.grants) == ({("news", "name")}, [])
+    assert entries(s) == [("email", None, None, None)]
+
+
+def test_an_erasure_waits_for_the_answers_about_what_it_names_and_for_no_others() -> None:
+    s = subject(("desk", "news", "email"), ("desk", "news", "phone"))
+    ask(s, "rectification", remove=("email",))
+    (before,) = s.commands.values()
+    for number, (of, awaited) in enumerate(((("email",), {before.id}), (("phone",), set()), ((), {before.id}))):
+        case = request(s, Request(f"case-{number + 2}", NOW + 70 + number, "erasure", of=of))
+        assert {c.id for c in s.commands.values() if case.waits_for(c) and c.case == "case-1"} == awaited
 
 
 def test_to_erase_a_postal_address_is_to_stop_post_that_rests_on_no_consent() -> None:
-    s = subject()
+    s = subject(suppression=[{"id": "X-1", "keeps": "hash", "after": ["erasure"]}])
     ask(s, "erasure", of=("address",))
     assert entries(s) == [("post", None, None, None)]
+    assert s.do_not_use[0].reasons[:2] == ("X-1", "A-2")
+
+
+def test_to_erase_an_address_of_one_activity_stops_no_channel_of_another() -> None:
+    s = grants(subject(*HELD, ("shop", "selling", "email")))
+    ask(s, "erasure", of=("email", "phone"), scope=("selling",))
+    assert left(s) == {(a, c) for _, a, c in HELD}
+    assert (len(s.grants), s.do_not_use) == (3, [])
 
 
 def test_an_erasure_in_part_waits_for_a_hold_and_for_a_decision() -> None:
@@ -414,7 +471,7 @@ def test_a_policy_with_a_list_puts_the_address_on_it_for_its_time() -> None:
 
 
 def test_an_activity_ends_whole_or_but_for_some_categories_and_devices_part_from_what_it_did() -> None:
-    links = [{"id": "L-1", "device": "cookie", "since": "then"}]
+    links = [{"id": "L-1", "device": "cookie", "since": "then"}, {"id": "L-2", "takes_up": ["name"]}]
     rows = [activity("news", basis="consent", marketing="direct", categories=["email", "phone"], events=["newsletter", "cookie"],
                      systems=["desk"], retention=["K-1"]), activity("selling", events=["cookie"])]  # fmt: skip
     held = (("desk", "news", "email"), ("desk", "news", "phone"), ("shop", "selling", "name"))
@@ -532,6 +589,9 @@ def test_where_no_rule_speaks_of_unsubscribing_the_article_does() -> None:
     s = subject(rights=[], silent_rights="S-1")
     withdraw_channel(s, "email", "")
     assert s.do_not_use[0].reasons == ("S-1", "gdpr:7")
+    s = subject(rights=[])
+    withdraw_channel(s, "email", "")
+    assert s.do_not_use[0].reasons == ("gdpr:7",)
     tag = [{"id": "O-9", "right": "objection", "effect": "tag"}]
     s = subject(rights=tag, silent_rights="S-1")
     withdraw_channel(s, "email", "")
@@ -572,6 +632,28 @@ def test_a_mark_set_again_is_the_same_mark() -> None:
     opt_out(s, ("O-9",), "", commanded=True)
     mark = s.items["desk", "news", "name", ""]
     assert (mark.first, mark.last) == (NOW, NOW + 60)
+
+
+def test_a_mark_that_is_set_while_the_old_one_is_on_its_way_out_stays() -> None:
+    s = subject(*CONTACT, **TAGGING)
+    opt_out(s, (), "", commanded=True)
+    ask(s, "erasure", of=("name",), scope=("news",))
+    (command,) = [c for c in s.commands.values() if c.kind == "erase"]
+    assert command.target == "desk"
+    s.now += 60
+    opt_out(s, ("O-9",), "", commanded=True)
+    acknowledge(s, command, "erased")
+    mark = s.items["desk", "news", "name", ""]
+    assert (mark.live, mark.first, mark.tags) == (True, NOW + 120, {"opt_out"})
+
+
+@pytest.mark.parametrize("right", ["withdrawal", "objection"])
+def test_who_was_erased_is_marked_nowhere(right: str) -> None:
+    s = subject(*CONTACT, **TAGGING)
+    ask(s, "erasure")
+    request(s, Request("case-2", NOW + 90, right, scope=("news",)))
+    assert not list(s.live())
+    assert (None, "news", None, None) in entries(s)
 
 
 def test_the_partner_is_not_told_what_it_told_us_or_of_what_it_does_not_hold() -> None:
@@ -641,6 +723,13 @@ def test_a_withdrawal_of_what_the_policy_counts_as_all_marketing_is_written_as_t
         s = grants(subject(rights=rights))
         ask(s, "withdrawal", scope=(scope,))
         assert entries(s) == [entry]
+    for other in ({"channel": "sms"}, {"right": "objection"}):
+        s = grants(subject(rights=[{**rights[0], **other}]))
+        ask(s, "withdrawal", scope=("news",))
+        assert entries(s) == [(None, "news", "news", None)], "a rule on text messages, or on objections, is about these"
+    s = grants(subject(rights=rights))
+    ask(s, "erasure", scope=("news",))
+    assert entries(s) == [(None, "news", "news", None)], "an erasure is of what it names"
 
 
 def test_a_withdrawal_of_another_consent_keeps_its_activity_closed() -> None:
@@ -716,6 +805,23 @@ def test_an_objection_where_the_policy_is_silent_rests_on_the_article() -> None:
     s = subject(rights=[], silent_rights="S-1")
     ask(s, "objection")
     assert s.do_not_use[0].reasons == ("S-1", "gdpr:21")
+    s = subject(rights=[])
+    ask(s, "objection")
+    assert s.do_not_use[0].reasons == ("gdpr:21",)
+
+
+@pytest.mark.parametrize("scope", ["direct_marketing", "offers_postal", "polls"])
+def test_an_objection_is_kept_by_the_rules_for_objections(scope: str) -> None:
+    rows = [
+        {"id": "X-1", "keeps": "hash", "after": ["objection"]},
+        {"id": "X-2", "keeps": "hash", "after": ["withdrawal", "erasure"]},
+    ]
+    suppresses = {"id": "O-3", "right": "objection", "scope": ["polls"], "effect": "suppress", "activity": "polls"}
+    s = subject(suppression=rows, rights=[*RIGHTS, suppresses])
+    ask(s, "objection", scope=(scope,))
+    (entry,) = s.do_not_use
+    assert (entry.scope, entry.reasons[0]) == (scope, "X-1")
+    assert "X-2" not in entry.reasons
 
 
 def test_an_objection_to_a_legitimate_interest_is_weighed_by_a_person() -> None:
@@ -729,6 +835,19 @@ def test_an_objection_to_a_legitimate_interest_is_weighed_by_a_person() -> None:
     assert (cover.activities, cover.categories, cover.reasons) == (frozenset({"improving"}), None, case.waits)
     assert told(s, "restrict") == {("shop", "", ("message",))}
     assert ("profiles", "message") not in left(s)
+
+
+def test_an_objection_to_what_nothing_is_held_for_is_answered_by_the_rule_on_it() -> None:
+    s = subject(("shop", "selling", "name"))
+    case = ask(s, "objection", scope=("improving",))
+    assert notes(s, "objection")[-1][1][:2] == case.reasons == ("O-2", "gdpr:21")
+
+
+def test_an_objection_to_what_rests_on_an_interest_beside_a_contract_is_weighed() -> None:
+    mixed = activity("shaping", categories=["name"])
+    mixed["basis"] = [{"kind": "contract"}, {"kind": "legitimate_interest"}]
+    case = ask(subject(activities=[*ACTIVITIES, mixed]), "objection", scope=("shaping",))
+    assert (case.acts, case.declined) == (["shaping"], ())
 
 
 def test_an_objection_that_names_categories_is_about_the_interests_that_use_them() -> None:
@@ -750,6 +869,8 @@ def test_an_objection_does_not_reach_a_contract_or_a_legal_duty(name: str) -> No
     assert notes(s, "declined") == [("informed", case.declined), ("logged", case.declined)]
     silent = subject(rights=[], silent_rights="S-1")
     assert ask(silent, "objection", scope=(name,)).declined == ("S-1", "gdpr:21", f"T-{name}")
+    other = [{"id": "Q-2", "right": "restriction", "scope": ["legitimate_interest"]}]
+    assert ask(subject(rights=other), "objection", scope=(name,)).declined == ("gdpr:21", f"T-{name}")
 
 
 def test_of_an_objection_to_several_activities_what_can_be_weighed_is() -> None:
@@ -766,6 +887,7 @@ def test_an_objection_to_categories_that_no_interest_uses_is_declined() -> None:
     unstated = activity("showing", categories=["email"])
     unstated["basis"] = []
     assert ask(subject(activities=[*ACTIVITIES, unstated]), "objection", of=("email",)).acts == ["showing"]
+    assert ask(subject(activities=[*ACTIVITIES, unstated]), "objection", of=("phone",)).declined == ("O-2", "gdpr:21")
     assert ask(subject(activities=[*ACTIVITIES, unstated]), "objection", scope=("showing",)).acts == ["showing"]
 
 
@@ -886,6 +1008,16 @@ def test_what_the_law_asks_for_and_is_none_of_the_books_is_corrected_too() -> No
     assert not notes(s, "booked documents are not rewritten")
 
 
+def test_only_what_the_law_alone_asks_for_and_keeps_for_the_books_is_not_rewritten() -> None:
+    for basis, retention, rewritten in (("legal_obligation", ["K-2", "K-1"], False), ("legal_obligation", ["K-1"], True),
+                                        ("legal_obligation", [], True), ("contract", ["K-2"], True)):  # fmt: skip
+        rows = [activity("ledger", basis=basis, categories=["email"], retention=retention)]
+        s = subject(("shop", "ledger", "email"), activities=rows)
+        ask(s, "rectification", correct=("email",))
+        assert bool(told(s, "correct")) is rewritten
+        assert bool(notes(s, "booked documents are not rewritten")) is not rewritten
+
+
 def test_an_unproven_rectification_waits_for_the_proof_and_no_day_carries_it_out() -> None:
     s = subject()
     case = ask(s, "rectification", correct=("name",), via="email", proven=False)
@@ -896,6 +1028,49 @@ def test_an_unproven_rectification_waits_for_the_proof_and_no_day_carries_it_out
     assert pending_because(s, case.id)
     decide(s, s.now, "identity_proven", case.id)
     assert told(s, "correct") == {("shop", "", ("name",)), ("carrier", "", ("name",))}
+
+
+def test_a_rectification_that_was_proven_is_carried_out_once_nothing_blocks_it_any_longer() -> None:
+    block = {**KEEP_SALE, "blocks": ["rectification"], "scope": {"activities": ["selling"]}, "last": {}, "while": {"opened_by": ["order.placed"]},
+             "closed_by": [{"all": ["order.delivered"]}]}  # fmt: skip
+    s = sold(subject(holds=[block]))
+    case = ask(s, "rectification", correct=("name",), via="email", proven=False)
+    decide(s, s.now + 1, "identity_proven", case.id)
+    settle(s)
+    assert case.waits[0] == "H-1"
+    assert not told(s, "correct")
+    s.matters["order:1"].events.append((s.now, "order.delivered", {}))
+    s.now += 2 * 86_400
+    s.changed()
+    settle(s)
+    assert told(s, "correct") == {("shop", "", ("name",)), ("carrier", "", ("name",))}
+    assert case.waits == ()
+
+
+def test_what_was_corrected_before_may_be_used_again_after_a_decision_too() -> None:
+    s = subject(("shop", "selling", "name"), ("shop", "books", "name"))
+    ask(s, "rectification", correct=("name",))
+    del s.items["shop", "selling", "name", "order:1"]
+    case = request(s, Request("case-2", NOW + 70, "rectification", correct=("name",), contested=True))
+    decide(s, NOW + 90, "inaccurate", case.id)
+    assert told(s, "resume") == {("shop", "", ("name",))}, "nothing but the books is left there"
+
+
+def test_what_ended_in_the_second_of_a_decision_was_not_corrected() -> None:
+    s = subject(("desk", "news", "email"), ("desk", "books", "email"))
+    case = ask(s, "rectification", correct=("email",), contested=True)
+    request(s, Request("case-2", NOW + 90, "withdrawal"))
+    decide(s, NOW + 90, "inaccurate", case.id)
+    assert left(s) == {("books", "email")}
+    assert told(s, "resume") == {("desk", "", ("email",))}
+
+
+def test_what_a_decision_removes_is_not_to_be_used_again() -> None:
+    s = subject(("desk", "news", "email"), ("desk", "news", "phone"))
+    case = ask(s, "restriction", ground="accuracy", remove=("email",))
+    decide(s, NOW + 90, "inaccurate", case.id)
+    assert told(s) == {("desk", "", ("email",))}
+    assert told(s, "resume") == {("desk", "", ("phone",))}
 
 
 def test_what_a_decision_leaves_uncorrected_may_be_used_again() -> None:
@@ -971,6 +1146,7 @@ def test_contested_data_that_are_accurate_stay_and_rest_no_longer() -> None:
     assert case.declined == ("A-3", "S-1", "gdpr:18")
     assert told(s, "resume") == {("desk", "", ("email",))}
     assert told(s, "correct") == set()
+    assert ask(subject(), "rectification", correct=("email",), contested=True).waits == ("gdpr:18",)
 
 
 def test_contested_without_saying_what_is_wrong_only_removes() -> None:
@@ -1017,6 +1193,18 @@ def test_an_answer_names_what_is_held_where_and_who_got_it() -> None:
     assert {c.case for c in s.commands.values()} == {"case-1"}
     assert all(r == case.reasons for c in s.commands.values() for r in c.why.values())
     assert s.last_copy == {"access": NOW + 60}
+
+
+def test_an_answer_names_whence_the_data_came_and_who_has_them_on_their_own() -> None:
+    s = subject()
+    s.sources, s.uncontrolled = {"broker"}, {"network"}
+    ask(s, "access")
+    assert notes(s, "source") == [("informed", ("A-1", "R-broker"))]
+    assert notes(s, "outside our control") == [("informed", ("A-1", "R-network"))]
+    assert {n.target: n.case for n in s.notes if n.about in ("source", "outside our control")} == {
+        "broker": "case-1",
+        "network": "case-1",
+    }
 
 
 def test_a_report_to_an_authority_is_not_named_unless_it_was_named_before() -> None:
@@ -1074,6 +1262,20 @@ def test_what_may_be_taken_along_was_provided_on_consent_or_contract() -> None:
     assert told(s, "export") == {("shop", "", ("name",)), ("desk", "", ("email",))}
 
 
+@pytest.mark.parametrize(("kind", "taken"), [("legal_obligation", {"email"}), ("purpose", {"email", "name"})])
+def test_what_is_kept_for_a_statute_alone_is_not_taken_along(kind: str, taken: set[str]) -> None:
+    keep = {**KEEP_SALE, "kind": kind, "scope": {"activities": ["selling"]}}
+    rights = [*RIGHTS, {"id": "P-1", "right": "portability"}]
+    s = sold(subject(("shop", "selling", "name"), ("desk", "news", "email"), holds=[keep], rights=rights))
+    before = request(s, Request("case-0", NOW + 50, "portability"))
+    assert set(before.answer) == {"name", "email"}
+    ask(s, "erasure", of=("name",))
+    case = request(s, Request("case-2", NOW + 90, "portability"))
+    assert set(case.answer) == taken
+    if "name" not in taken:
+        assert case.omitted == {"name": ("P-1", "H-1", "param:bookkeeping", "T-selling", "K-1", "E-1", "gdpr:20")}
+
+
 def test_what_one_activity_may_hand_out_is_not_omitted_because_of_another() -> None:
     for held in (
         (("shop", "books", "name"), ("shop", "selling", "name")),
@@ -1111,6 +1313,12 @@ def test_an_answer_is_due_a_month_after_the_request_on_a_working_day(
 ) -> None:
     case = Case("case-1", "access", second(received), "", (), extended=extended)
     assert answer_day(subject(settings=settings), case) == dt.date.fromisoformat(answer)
+
+
+def test_an_answer_cannot_take_longer_where_no_extension_is_known() -> None:
+    plain = subject(settings={"statutory": {"answer_deadline": {"duration": "P1M"}}})
+    case = Case("case-1", "access", second("2024-06-10"), "", (), extended=True)
+    assert answer_day(plain, case) == day("2024-07-10")
 
 
 def test_a_command_of_another_case_says_nothing_of_this_one() -> None:
@@ -1189,6 +1397,7 @@ def test_a_channel_that_no_marketing_uses_ends_nothing() -> None:
     assert left(s) == before
     assert [g.activity for g in s.grants] == ["profiles"]
     assert entries(s) == [("post", None, None, None)]
+    assert s.soft_closed == (), "a purchase may still open news by mail"
 
 
 def test_a_channel_that_was_agreed_to_counts_whether_or_not_its_address_is_held() -> None:
@@ -1380,6 +1589,14 @@ def test_only_the_rules_on_marks_mark() -> None:
     s = subject(*CONTACT, **{**TAGGING, "suppression": rows})
     opt_out(s, (), "", commanded=True)
     assert entries(s) == [(None, "news", None, None)]
+
+
+def test_an_unsubscription_is_kept_by_the_rules_for_it() -> None:
+    rows = [{"id": "X-1", "keeps": "hash", "after": ["unsubscription"]}, {"id": "X-2", "keeps": "hash", "after": ["withdrawal"]}]
+    s = grants(subject(suppression=rows), Grant("news", 1))
+    withdraw_channel(s, "email", "")
+    assert s.do_not_use[0].reasons[0] == "X-1"
+    assert "X-2" not in s.do_not_use[0].reasons
 
 
 def test_the_rule_of_one_channel_says_nothing_of_another() -> None:
