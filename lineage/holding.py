@@ -347,4 +347,5 @@ def leftovers(s: Subject, e: Happening, fed: Iterable[str], listing: Iterable[Ac
 
 
 def _undeclared_ids(s: Subject, listing: Iterable[Activity]) -> Ids:
-    return s.cite(*(g.id for g in s.policy.guards if g.on == "undeclared"), *(a.id for a in listing))
+    ids = [g.id for g in s.policy.guards if g.on == "undeclared"]
+    return s.cite(*(ids or (*s.policy.cited_with_of("undeclared"), "gdpr:5")), *(a.id for a in listing))

@@ -270,8 +270,7 @@ _HANGING: LiteralString = (
     " RETURN [key, o.at, s.id, o.matter, o.about, o.evidence] },"
     " COLLECT { UNWIND $own AS key MATCH (e:Entry {key: key}) USING INDEX SEEK e:Entry(key)"
     " RETURN [e.key, e.id, e.at, e.kind, e.body] },"
-    " COLLECT { UNWIND $own AS key MATCH (c:Command {key: key}) USING INDEX SEEK c:Command(key) RETURN ["
-    + _COMMAND_ROW + "] }"
+    " COLLECT { UNWIND $own AS key MATCH (c:Command {key: key}) USING INDEX SEEK c:Command(key) RETURN [" + _COMMAND_ROW + "] }"
 )
 _DUE: LiteralString = (
     "MATCH (k:Key) WHERE k.due <= $now AND k.key IS NOT NULL WITH k ORDER BY k.due, k.key LIMIT $limit RETURN collect(k.key)"

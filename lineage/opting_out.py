@@ -64,8 +64,7 @@ def withdraw_channel(s: Subject, channel: str, via: str, case: str = "") -> None
     rights = [r for r in s.policy.rights if r.right == "withdrawal" and "direct_marketing" in r.scope]
     objection = [r for r in s.policy.rights if r.right == "objection" and r.effect == "tag"]
     own = [r.id for r in rights if r.channel == channel]
-    general = [r for r in rights if r.channel is None]
-    ids = s.cite(*own, *(r.id for r in general), *(r.id for r in objection), *via_ids(s, via, "unsubscribe"))
+    ids = s.cite(*own, *(r.id for r in rights if r.channel is None), *(r.id for r in objection), *via_ids(s, via, "unsubscribe"))
     if not rights and not objection:
         ids = s.cite(s.policy.silent_rights or "", "gdpr:7")
     tagging = next((x for x in s.policy.suppression if x.keeps == "tag"), None)
@@ -78,28 +77,45 @@ def withdraw_channel(s: Subject, channel: str, via: str, case: str = "") -> None
         agreed = any((g.activity, g.channel) == (activity.name, channel) for g in s.grants)
         if activity.marketing != "direct" or not (agreed or channel in channels):
             continue
-        touched = True
+        touched = touched or not _of_interest(activity)
         left = _channels_left(s, activity, channel)
         s.grants = [g for g in s.grants if not (g.activity == activity.name and (g.channel == channel or not left))]
         if left:
             keep = {c for k in left if k in channels for c in channels[k]}
             gone = set(channels.get(channel, ())) - keep
             end_activity(s, activity, ids, case, keep=set(activity.categories) - gone)
-        else:
-            end_activity(s, activity, ids, case)
-    also = {a for r in rights for a in r.channel_ends.get(channel, ())}
-    if touched and not any(a.marketing == "direct" and _granted(s, a) for a in s.policy.activities.values()):
-        also |= {a for r in general for a in r.ends}
-    if channel == "push":
-        also = set()
-    for name in sorted(also):
-        s.grants = [g for g in s.grants if g.activity != name]
-        end_activity(s, s.policy.activities[name], ids, case)
-    if touched and channel != "push":
-        s.soft_closed = ids
+            continue
+        end_activity(s, activity, ids, case)
+        if _of_interest(activity):
+            s.objected[activity.name] = ids
+    if channel != "push":
+        _end_with(s, (channel,), ids, case, last=touched)
+        s.soft_closed = ids if touched else s.soft_closed
     suppress(s, ids, case, channel=channel, act="unsubscription")
     s.note("informed", (*ids, "param:answer_deadline"), about="unsubscribed", case=case)
     s.note("logged", ids, about="unsubscribed", case=case)
+
+
+def _end_with(s: Subject, channels: Iterable[str], ids: Ids, case: str, *, last: bool) -> None:
+    """End what rests on the consent to be written to by these channels; with the `last` one, all that the sign-up was for."""
+    rights = [r for r in s.policy.rights if r.right == "withdrawal" and "direct_marketing" in r.scope]
+    also = {a for r in rights for channel in channels for a in r.channel_ends.get(channel, ())}
+    if last and not any(a.marketing == "direct" and _granted(s, a) for a in s.policy.activities.values()):
+        also |= {a for r in rights if r.channel is None for a in r.ends}
+    for name in sorted(also):
+        s.grants = [g for g in s.grants if g.activity != name]
+        end_activity(s, s.policy.activities[name], ids, case)
+
+
+def _end_profiling_for(s: Subject, activity: Activity, ids: Ids, case: str) -> None:
+    """End the profiling for a direct marketing that ends, as far as nothing else is left that it is for (GDPR art. 21(2))."""
+    if activity.marketing == "direct" and activity.needs_consent:
+        _end_with(s, channels_of(s, activity), ids, case, last=True)
+
+
+def _of_interest(activity: Activity) -> bool:
+    """Tell whether an activity rests on an interest alone: no consent is there to take back, and to stop it is to object."""
+    return activity.kinds == {Basis.LEGITIMATE_INTEREST}
 
 
 def _granted(s: Subject, activity: Activity) -> bool:
@@ -166,9 +182,12 @@ def withdrawal(s: Subject, case: Case) -> None:
         for activity in activities:
             s.grants = [g for g in s.grants if g.activity != activity.name]
             end_activity(s, activity, ids, case.id)
-            if activity.marketing is None:
+            if activity.marketing is None or _of_interest(activity):
                 s.objected[activity.name] = ids
             s.soft_closed = ids if activity.marketing == "direct" else s.soft_closed
+        if not rules:
+            for activity in activities:
+                _end_profiling_for(s, activity, ids, case.id)
         refuse(s, ids, case.id, scope, "withdrawal")
 
 
@@ -245,7 +264,8 @@ def _object_to_marketing(s: Subject, activity: Activity, scope: str, case: Case)
         s.soft_closed = ids
     end_activity(s, activity, s.cite(*ids, *via_ids(s, case.via, "object")), case.id)
     if scope != "direct_marketing":
-        channel = "post" if activity.name.endswith("postal") else None
+        _end_profiling_for(s, activity, ids, case.id)
+        channel = next(iter(activity.channels)) if len(activity.channels) == 1 else None
         suppress(s, ids, case.id, activity=activity.name, scope=scope, channel=channel, act="objection")
 
 

@@ -26,7 +26,14 @@ ACTIVITIES = [
         "news", basis="consent", marketing="direct", categories=["email", "phone", "name"], events=["newsletter"], systems=["desk"]
     ),
     activity("profiles", basis="consent", marketing="profiling", categories=["message"], systems=["desk"]),
-    activity("offers_postal", basis="legitimate_interest", marketing="direct", categories=["address"], systems=["desk"]),
+    activity(
+        "offers_postal",
+        basis="legitimate_interest",
+        marketing="direct",
+        channels={"post": ["address"]},
+        categories=["address"],
+        systems=["desk"],
+    ),
     activity("polls", basis="consent", categories=["email"], systems=["desk"]),
 ]
 RIGHTS = [
@@ -510,7 +517,9 @@ def test_the_channels_of_an_activity_are_its_own_or_those_of_its_contact_details
     acts = s.policy.activities
     assert channels_of(s, acts["calls"]) == {"phone": ("phone",)}
     assert channels_of(s, acts["news"]) == {"email": ("email",), "sms": ("phone",), "phone": ("phone",)}
-    assert channels_of(s, acts["offers_postal"]) == {}, "post goes by no consent"
+    assert channels_of(s, acts["offers_postal"]) == {"post": ("address",)}
+    addressed = subject(activities=[activity("calls", categories=["address"])])
+    assert channels_of(addressed, addressed.policy.activities["calls"]) == {}, "an address alone does not make it go by post"
     assert channels_of(s, acts["selling"]) == {"email": ("email",)}
 
 
@@ -537,6 +546,36 @@ def test_to_stop_the_last_channel_ends_all_that_the_consent_carried() -> None:
     assert [g.activity for g in s.grants] == ["polls"]
     assert entries(s) == [("email", None, None, None)]
     assert "T-LINK" in s.do_not_use[0].reasons
+
+
+def test_to_stop_what_goes_by_an_interest_alone_is_to_object_to_it() -> None:
+    s = grants(subject(), Grant("news", 1, channel="email"), Grant("profiles", 1))
+    before = left(s)
+    withdraw_channel(s, "post", "email")
+    assert before - left(s) == {("offers_postal", "address")}
+    assert list(s.objected) == ["offers_postal"]
+    assert s.soft_closed == (), "messages by other ways were not meant"
+    assert entries(s) == [("post", None, None, None)]
+
+
+@pytest.mark.parametrize("right", ["withdrawal", "objection"])
+def test_the_profile_for_a_direct_marketing_ends_with_the_last_of_it(right: str) -> None:
+    more = activity("letters", basis="consent", marketing="direct", categories=["name"], systems=["desk"])
+    s = grants(
+        subject(activities=[*ACTIVITIES, more]), Grant("news", 1), Grant("letters", 1), Grant("profiles", 1), Grant("polls", 1)
+    )
+    ask(s, right, scope=("letters",))
+    assert ("profiles", "message") in left(s)
+    ask(s, right, scope=("news",))
+    assert {a for a, _ in left(s)}.isdisjoint({"news", "profiles"})
+    assert [g.activity for g in s.grants] == ["polls"]
+
+
+def test_a_withdrawal_of_what_goes_by_an_interest_is_an_objection_to_it() -> None:
+    s = grants(subject())
+    ask(s, "withdrawal", scope=("offers_postal",))
+    assert list(s.objected) == ["offers_postal"]
+    assert ("profiles", "message") in left(s), "no consent has gone with it"
 
 
 def test_a_consent_to_all_channels_leaves_the_others_but_those_that_were_stopped() -> None:
@@ -1393,10 +1432,10 @@ def test_a_token_for_push_messages_is_a_channel_of_its_own() -> None:
 def test_a_channel_that_no_marketing_uses_ends_nothing() -> None:
     s = grants(subject(), Grant("profiles", 1))
     before = left(s)
-    withdraw_channel(s, "post", "")
+    withdraw_channel(s, "fax", "")
     assert left(s) == before
     assert [g.activity for g in s.grants] == ["profiles"]
-    assert entries(s) == [("post", None, None, None)]
+    assert entries(s) == [("fax", None, None, None)]
     assert s.soft_closed == (), "a purchase may still open news by mail"
 
 
