@@ -455,6 +455,17 @@ def test_an_order_that_is_told_of_after_the_erasure_opens_no_hold_of_the_control
     assert not list(placed_twice(known_before=False).s.live())
 
 
+@pytest.mark.parametrize("kind", ["legal_obligation", "purpose"])
+def test_an_order_that_is_told_of_after_the_erasure_is_kept_where_a_statute_asks_for_it(kind: str) -> None:
+    row = {**books(True), "kind": kind, "scope": {"activities": ["ledger"]}}
+    p = Person(policy(activities=[SELLING, activity("ledger", basis="legal_obligation")], holds=[row]))
+    p.event("account.created", "2024-03-01", "account:1", terms="name")
+    p.request("erasure", "2024-03-03")
+    owed = (("payment", "invoice"),)
+    apply(p.s, Event(second("2024-03-04"), "order.placed", ("name",), owed, "order:2", occurred=second("2024-03-02")))
+    assert p.held(Use.KEPT) == ({("shop", "ledger", "name")} if kind == "legal_obligation" else set())
+
+
 def test_a_report_of_an_order_that_nobody_knows_leaves_what_is_kept_as_it_is() -> None:
     p = Person(policy(activities=[SELLING], holds=[hold(), hold("H-2", **{"while": {"transaction": True}})]))
     p.event("order.placed", "2024-03-01", "order:1")
