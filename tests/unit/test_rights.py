@@ -571,6 +571,42 @@ def test_the_profile_for_a_direct_marketing_ends_with_the_last_of_it(right: str)
     assert [g.activity for g in s.grants] == ["polls"]
 
 
+def test_the_profile_stays_where_what_ends_is_no_direct_marketing_on_consent() -> None:
+    for right, scope, rights in (
+        ("withdrawal", "polls", [r for r in RIGHTS if r["id"] != "W-3"]),
+        ("objection", "offers_postal", RIGHTS),
+    ):
+        s = grants(subject(rights=rights), Grant("profiles", 1), Grant("polls", 1))
+        ask(s, right, scope=(scope,))
+        assert ("profiles", "message") in left(s)
+
+
+def test_to_stop_a_channel_is_to_stop_it_for_all_that_goes_by_it_on_whatever_ground() -> None:
+    letters = activity("letters", basis="consent", marketing="direct", categories=["email"], systems=["shop"])
+    nudges = activity("nudges", basis="legitimate_interest", marketing="direct", categories=["email"], systems=["shop"])
+    held = (*HELD, ("shop", "letters", "email"), ("shop", "nudges", "email"))
+    s = grants(
+        subject(*held, activities=[*ACTIVITIES, letters, nudges]), Grant("news", 1), Grant("letters", 1), Grant("profiles", 1)
+    )
+    withdraw_channel(s, "email", "")
+    assert {(a, c) for a, c in left(s) if c == "email"} == set()
+    assert ("news", "phone") in left(s), "that goes by text messages still"
+    assert list(s.objected) == ["nudges"]
+    assert s.soft_closed == s.do_not_use[0].reasons
+    s = grants(subject(*held, activities=[*ACTIVITIES, letters, nudges]), Grant("letters", 1), Grant("profiles", 1))
+    withdraw_channel(s, "email", "")
+    assert ("profiles", "message") not in left(s), "no direct marketing is left that it is for"
+
+
+def test_what_goes_with_one_channel_does_not_go_with_another() -> None:
+    rights = [RIGHTS[3], {**RIGHTS[4], "ends": ["polls"]}]
+    held = (*HELD, ("desk", "polls", "name"))
+    s = grants(subject(*held, rights=rights), Grant("news", 1, channel="email"), Grant("profiles", 1), Grant("polls", 1))
+    withdraw_channel(s, "email", "")
+    assert ("polls", "name") in left(s)
+    assert [g.activity for g in s.grants] == ["polls"]
+
+
 def test_a_withdrawal_of_what_goes_by_an_interest_is_an_objection_to_it() -> None:
     s = grants(subject())
     ask(s, "withdrawal", scope=("offers_postal",))
