@@ -146,6 +146,7 @@ async def worker_side(told: Any) -> dict[str, float]:
     setting = settings.load()
     engine = wiring.engine(setting)
     wiring.quiet_collector()
+    wiring.take_turns(engine.store)
     desk = Desk()
     agents = Agents(engine, desk)
 

@@ -49,6 +49,7 @@ async def work(told: Settings) -> None:
     own = kafka.told(told)
     engine = wiring.engine(told)
     wiring.quiet_collector()
+    wiring.take_turns(engine.store)
     desk = Desk()
     try:
         await asyncio.to_thread(check_topics, told, engine)
