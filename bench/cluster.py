@@ -403,7 +403,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; what is missing is one line and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m bench.cluster", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--events", type=int, default=200_000)
-    parser.add_argument("--neo4j-events", type=int, default=100_000, help="of these, so many for the sides over Neo4j")
+    parser.add_argument("--neo4j-events", type=int, default=200_000, help="of these, so many for the sides over Neo4j")
     parser.add_argument("--data", choices=[*datasets.NAMES, "mixed", "synthetic"], default="mixed")
     parser.add_argument("--synthetic", dest="data", action="store_const", const="synthetic", help="the same as --data synthetic")
     parser.add_argument("--rounds", type=int, default=3)

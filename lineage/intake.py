@@ -52,6 +52,13 @@ class Prepared(NamedTuple):
     rows: Rows
 
 
+class Ahead(NamedTuple):
+    """What a store that others write to said of the identifiers of a batch a little before the batch is made."""
+
+    known: Mapping[Key, bool]
+    tombstones: Mapping[Key, Tombstone]
+
+
 @dataclass(slots=True)
 class Taken:
     """What became of a batch."""
@@ -97,8 +104,16 @@ class Intake:
             raise Undecodable(_NO_POLICY)
         return Prepared(tagged, self.writer.rows(tagged, record.partition << 40 | record.offset))
 
+    def look_ahead(self, found: Sequence[Prepared | BadEvent]) -> Ahead | None:
+        """Read what a batch will need of the store, while another one is written; None where memory knows it better.
+
+        What others do before the batch is written, the store notices then, and the batch is made again without this.
+        """
+        keys = {k for one in found if isinstance(one, Prepared) for k in one.rows.keys}
+        return Ahead(self._store.known(keys), self._store.tombstones(keys)) if self._store.shared and keys else None
+
     def batch(
-        self, records: Sequence[Received], now: int, found: Sequence[Prepared | BadEvent] | None,
+        self, records: Sequence[Received], now: int, found: Sequence[Prepared | BadEvent] | None, ahead: Ahead | None = None,
     ) -> tuple[Batch, Taken]:  # fmt: skip
         """Make the batch of records; `found` is what `prepare` made of each, or why nothing, where that is known already."""
         taken, batch = Taken(events=len(records)), Batch(positions=_positions(records))
@@ -112,7 +127,7 @@ class Intake:
                 continue
             pending.append((tagged, rows, record))
         try:
-            self._facts(batch, pending, taken, now)
+            self._facts(batch, pending, taken, now, ahead)
         except BaseException:
             self.unlearn(batch)
             raise
@@ -145,15 +160,29 @@ class Intake:
         self._links.clear()
         self.writer.forget()
 
-    def _facts(self, batch: Batch, pending: list[tuple[Tagged, Rows, Received]], taken: Taken, now: int) -> None:
+    def _learn(self, keys: set[Key], batch: Batch, ahead: Ahead | None) -> Mapping[Key, Tombstone]:
+        """Get to know which of the keys are there and which were erased, from the store or from what it said before."""
+        if ahead is not None:
+            # Since then this worker has written itself.
+            meanwhile = {k: watched or ahead.known.get(k, False) for k, watched in self._known.items() if k in keys}
+            self._known.clear()
+            self._known.update(ahead.known)
+            self._known.update(meanwhile)
+            batch.heeded.update((k, stone.at) for k, stone in ahead.tombstones.items())
+            return ahead.tombstones
         if self._store.shared or len(self._known) > _KNOWN_MAX:
             self._known.clear()  # Others write too: what was known is asked for again. If none do, a bound keeps it small.
-        keys = {k for _, rows, _ in pending for k in rows.keys}
         fresh = {k for k in keys if self._known.get(k, True)}
-        stones: Mapping[Key, Tombstone] = {}
-        if fresh:
-            stones = self._successors.tombstones(fresh, batch)
-            self._known.update(self._store.known(fresh))
+        if not fresh:
+            return {}
+        stones = self._successors.tombstones(fresh, batch)
+        self._known.update(self._store.known(fresh))
+        return stones
+
+    def _facts(
+        self, batch: Batch, pending: list[tuple[Tagged, Rows, Received]], taken: Taken, now: int, ahead: Ahead | None,
+    ) -> None:  # fmt: skip
+        stones = self._learn({k for _, rows, _ in pending for k in rows.keys}, batch, ahead)
         links: dict[tuple[Key, Key, str, int], Link] = {}
         written = self._links
         # A link that was written before may have gone with its person since, by another worker's hand.

@@ -103,7 +103,7 @@ async def write_work(tx: Transaction, work: Work) -> int:
     touched = await _write_shapes(tx, work)
     touched += await _write_identifiers(tx, work, made)
     touched += await _write_observations(tx, work, made)
-    touched += await _write_links(tx, work)
+    touched += await _write_links(tx, work, made)
     touched += await _write_data_subjects(tx, work, made)
     touched += await write_cascades(tx, batch)
     unwanted = sorted(made.keys - work.wanted)
@@ -142,14 +142,16 @@ async def _move_on(tx: Transaction, batch: Batch) -> bool:
 _LOCK: LiteralString = (
     ROWS + "MERGE (k:Key {key: r[0]}) ON CREATE SET k.version = $first ON MATCH SET k.version = k.version + 1"
     " WITH r, CASE WHEN k.version = $first THEN 0 ELSE k.version - 1 END AS before"
+    ", k.watched AS watched"
     " RETURN collect(CASE WHEN before = 0 THEN r[0] END), count(CASE WHEN r[1] >= 0 AND r[1] <> before THEN 1 END),"
-    " count(CASE WHEN before IS NULL THEN 1 END)"
+    " count(CASE WHEN before IS NULL THEN 1 END), collect(CASE WHEN watched THEN r[0] END)"
 )
 _NEW: LiteralString = SEALED_ROWS + "MERGE (k:Key {key: r[0]}) ON CREATE SET "
 _NEW_END: LiteralString = (
     ", k.version = $first, k.check = r[1], k.controller = $controller, k.kind = $kind, k.sealed = sealed, k.due = r[2]"
     " ON MATCH SET k.version = k.version + 1"
-    " RETURN collect(CASE WHEN k.version <> $first THEN r[0] END), count(CASE WHEN k.version IS NULL THEN 1 END)"
+    " RETURN collect(CASE WHEN k.version <> $first THEN r[0] END), count(CASE WHEN k.version IS NULL THEN 1 END),"
+    " collect(CASE WHEN k.watched THEN r[0] END)"
 )
 _NEW_PERSONS: LiteralString = _NEW + "k:Identifier:DataSubject" + _NEW_END
 _NEW_DEVICES: LiteralString = _NEW + "k:Identifier:Device" + _NEW_END
@@ -158,10 +160,14 @@ _STONES: LiteralString = KEYS + "MATCH (t:Tombstone {key: key}) USING INDEX SEEK
 
 @dataclass(slots=True)
 class Made:
-    """The keys that a transaction has made: `keys` all of them, `whole` those that got what is known of them at once."""
+    """The keys that a transaction has made: `keys` all of them, `whole` those that got what is known of them at once.
+
+    `watched` are others, of persons whose events are looked at one by one, be it that another worker has said so just now.
+    """
 
     keys: set[Key] = field(default_factory=set)
     whole: set[Key] = field(default_factory=set)
+    watched: set[Key] = field(default_factory=set)
 
 
 async def _lock(tx: Transaction, work: Work) -> Made:
@@ -175,14 +181,16 @@ async def _lock(tx: Transaction, work: Work) -> Made:
     first = (time.time_ns() // 1_000_000 << 20) | secrets.randbits(20)
     stale = gone = 0
     if work.keys:
-        [[keys, stale, gone]] = await ask(tx, _LOCK, rows=lines(work.keys), first=first)
+        [[keys, stale, gone, watched]] = await ask(tx, _LOCK, rows=lines(work.keys), first=first)
         made.keys.update(keys)
+        made.watched.update(watched)
     for (kind, controller), rows in sorted(work.new.items()):
         numbers = lines([[i.key, i.check, work.batch.due.get(i.key)] for i in rows])
         named = {"controller": controller, "kind": kind, "sealed": [i.sealed for i in rows]}
         statement = _NEW_DEVICES if kind == _DEVICE else _NEW_PERSONS
-        [[there, vanished]] = await ask(tx, statement, rows=numbers, first=first, **named)
+        [[there, vanished, watched]] = await ask(tx, statement, rows=numbers, first=first, **named)
         made.whole |= {i.key for i in rows}.difference(there)
+        made.watched.update(watched)
         gone += vanished
     made.keys |= made.whole
     if gone:
@@ -290,6 +298,10 @@ _SAME: LiteralString = (
     " FOREACH (_ IN CASE WHEN earlier THEN [1] ELSE [] END | SET l.at = r[3])"
     " RETURN count(CASE WHEN new OR earlier THEN 1 END)"
 )
+_SAME_NEW: LiteralString = (
+    ROWS + "MATCH (a:Key {key: r[0]}) USING INDEX SEEK a:Key(key) MATCH (b:Key {key: r[1]}) USING INDEX SEEK b:Key(key)"
+    " CREATE (a)-[:SAME_PERSON {shape: r[2], at: r[3]}]->(b) RETURN count(*)"
+)
 _DEVICE_USED: LiteralString = (
     ROWS + "MATCH (a:Key {key: r[0]}) USING INDEX SEEK a:Key(key) MATCH (b:Key {key: r[1]}) USING INDEX SEEK b:Key(key)"
     " OPTIONAL MATCH (a)-[l:USES_DEVICE {shape: r[2]}]->(b)"
@@ -301,8 +313,18 @@ _DEVICE_USED: LiteralString = (
 _LINK_STATEMENTS: dict[str, LiteralString] = {"same": _SAME, "device": _DEVICE_USED}
 
 
-async def _write_links(tx: Transaction, work: Work) -> int:
-    return sum([await number(tx, _LINK_STATEMENTS[kind], rows=lines(rows)) for kind, rows in work.links.items()])
+async def _write_links(tx: Transaction, work: Work, made: Made) -> int:
+    touched = 0
+    for kind, rows in work.links.items():
+        known = rows
+        if kind == "same":
+            fresh = [r for r in rows if r[0] in made.keys or r[1] in made.keys]
+            known = [r for r in rows if r[0] not in made.keys and r[1] not in made.keys]
+            if fresh:
+                touched += await number(tx, _SAME_NEW, rows=lines(fresh))
+        if known:
+            touched += await number(tx, _LINK_STATEMENTS[kind], rows=lines(known))
+    return touched
 
 
 # The condition stands apart from the MATCH: else the planner may look for keys by their due dates, and never end.
@@ -324,8 +346,9 @@ _ENTRY: LiteralString = (
 
 async def _write_data_subjects(tx: Transaction, work: Work, made: Made) -> int:
     batch = work.batch
-    due = [[key, at] for key, at in sorted(batch.due.items()) if key not in made.whole]
-    touched = len(batch.due) - len(due)
+    soon = {**batch.due, **dict.fromkeys(made.watched.intersection(work.guarded), 0)}
+    due = [[key, at] for key, at in sorted(soon.items()) if key not in made.whole]
+    touched = len(soon) - len(due)
     entries = await only_new(tx, _ENTRIES_THERE, {e.id: list(e) for e in reversed(batch.entries)})
     watched = [[key, True if on else None] for key, on in sorted(batch.watched.items())]
     if due:

@@ -21,7 +21,7 @@ from lineage.facts import Shapes, Writer, seal_row
 from lineage.folding import Folds
 from lineage.guards import Answer, Question, ask
 from lineage.identity import KeyRing
-from lineage.intake import Intake, Prepared, Received, Taken
+from lineage.intake import Ahead, Intake, Prepared, Received, Taken
 from lineage.policy import Policy
 from lineage.rights import Request
 from lineage.store import AuditRow, Batch, Facts, GraphStore, Key
@@ -69,14 +69,19 @@ class Pipeline:
         """Tag an event and make its facts; raise `BadEvent`. Another thread may do this while this one writes."""
         return self.intake.prepare(record)
 
+    def look_ahead(self, found: Sequence[Prepared | BadEvent]) -> Ahead | None:
+        """Read what a batch will need; raise `StoreUnavailable`. Another thread may do this while this one writes."""
+        return self.intake.look_ahead(found)
+
     def ingest(self, records: Sequence[Received], now: int, found: Sequence[Prepared | BadEvent] | None = None,
-               writing: Callable[[], None] = lambda: None) -> Taken:  # fmt: skip
+               writing: Callable[[], None] = lambda: None, ahead: Ahead | None = None) -> Taken:  # fmt: skip
         """Write the facts of a batch with its positions in one transaction; then carry out what they set off.
 
         `found` is what `prepare` made of each record, or why it made nothing, where an agent has done so already;
-        `writing` is called when the batch is made and the store begins to write it.
+        `writing` is called when the batch is made and the store begins to write it; `ahead` is what `look_ahead` gave.
         """
-        taken = self._until_first(lambda: self._ingest(records, now, found, writing))
+        seen = [ahead]
+        taken = self._until_first(lambda: self._ingest(records, now, found, writing, seen.pop() if seen else None))
         for key in sorted({k for t in taken.touched for k in self._bearers(t)}):
             self._go_on(key, now)
         return taken
@@ -92,8 +97,9 @@ class Pipeline:
 
     def _ingest(
         self, records: Sequence[Received], now: int, found: Sequence[Prepared | BadEvent] | None, writing: Callable[[], None],
+        ahead: Ahead | None,
     ) -> Taken:  # fmt: skip
-        batch, taken = self.intake.batch(records, now, found)
+        batch, taken = self.intake.batch(records, now, found, ahead)
         writing()
         taken.rows = self._write(batch)
         self.intake.written(batch)

@@ -27,7 +27,7 @@ from aiokafka.errors import KafkaError
 from mode import Service
 
 from lineage.errors import BadEvent, WorldError
-from lineage.intake import Prepared, Received
+from lineage.intake import Ahead, Prepared, Received
 from lineage.store import GraphStore
 from streams.desk import Desk
 from streams.feed import longer
@@ -62,6 +62,7 @@ class Gathered:
     wrong: dict[int, BadEvent] = field(default_factory=dict)
     """Which of the events are none: a schema that nobody knows."""
     tagged: Sequence[Prepared | BadEvent] = ()
+    ahead: Ahead | None = None
 
     def __len__(self) -> int:
         """Count the records."""
@@ -202,7 +203,7 @@ class KafkaFeed(Service, ConsumerRebalanceListener):  # type: ignore[misc]
                     tagged = await self._taker.tag(found.events)
                     for place_, error in found.wrong.items():
                         tagged[place_] = error
-                    found.tagged = tagged
+                    found.tagged, found.ahead = tagged, await self._taker.look_ahead(tagged)
                     await self._hand_over(found)
             except Exception as error:  # noqa: BLE001 - a feed that dies in silence would be worse than one that tries again
                 # What was read and not handed over is read again: the consumer is behind it already.
@@ -329,7 +330,7 @@ class KafkaFeed(Service, ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _put(self, found: Gathered) -> None:
         if found.events:
-            await self._taker.put(found.events, found.tagged)
+            await self._taker.put(found.events, found.tagged, found.ahead)
             self._note(found.events)
             found.events, found.tagged = [], ()
         while found.calls:

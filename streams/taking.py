@@ -7,6 +7,7 @@ others are written and that one goes to the dead letters.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,7 +16,7 @@ from typing import Any
 
 import schemas
 from lineage.errors import BadEvent, TooMuch, Undecodable, WorldError
-from lineage.intake import Prepared, Received, Taken
+from lineage.intake import Ahead, Prepared, Received, Taken
 from lineage.store import Batch, Position
 from streams.desk import Desk
 from streams.wiring import Engine
@@ -103,7 +104,17 @@ class Taker:
                 tagged[n] = found
         return tagged
 
-    async def put(self, records: Sequence[Received], tagged: Sequence[Prepared | BadEvent]) -> Taken:
+    async def look_ahead(self, tagged: Sequence[Prepared | BadEvent]) -> Ahead | None:
+        """Read what a batch will need of a graph that others write to, while the one before is written; None if it cannot be."""
+        if not self._engine.store.shared:
+            return None
+        with contextlib.suppress(WorldError):
+            return await asyncio.to_thread(self._engine.pipeline.look_ahead, tagged)
+        return None
+
+    async def put(
+        self, records: Sequence[Received], tagged: Sequence[Prepared | BadEvent], ahead: Ahead | None = None,
+    ) -> Taken:  # fmt: skip
         """Write a batch that has been tagged."""
         started, loop = time.monotonic(), asyncio.get_running_loop()
 
@@ -112,7 +123,7 @@ class Taker:
 
         self._at_leisure.clear()
         try:
-            taken = await self._desk.do(lambda: self.write(records, tagged, int(time.time()), writing))
+            taken = await self._desk.do(lambda: self.write(records, tagged, int(time.time()), writing, ahead))
         finally:
             self._at_leisure.set()
         self.figures.add(taken, time.monotonic() - started)
@@ -120,14 +131,14 @@ class Taker:
 
     def write(
         self, records: Sequence[Received], tagged: Sequence[Prepared | BadEvent], now: int,
-        writing: Callable[[], None] = lambda: None,
+        writing: Callable[[], None] = lambda: None, ahead: Ahead | None = None,
     ) -> Taken:  # fmt: skip
         """Write a batch; if it is too much for one transaction, in halves; if the engine fails on it, event by event.
 
         So neither a slow store nor one event holds up all.
         """
         try:
-            return self._engine.pipeline.ingest(records, now, tagged, writing)
+            return self._engine.pipeline.ingest(records, now, tagged, writing, ahead)
         except TooMuch:
             if len(records) == 1:
                 raise

@@ -61,11 +61,18 @@ def batches(values: list[bytes], chance: random.Random) -> list[list[bytes]]:
 
 
 def feed(shop: Shop, partition: int, parts: list[list[bytes]]) -> None:
-    offset = 0
+    """Feed batches as a worker does: what the next one needs of the graph is read before this one is written."""
+    pipeline, offset, ready = shop.pipeline, 0, list[Callable[[], object]]()
     for part in parts:
         records = [Received("orders", partition, offset + n, value) for n, value in enumerate(part)]
         offset += len(part)
-        shop.pipeline.ingest(records, at(NOW))
+        found = [pipeline.prepare(r) for r in records]
+        ahead = pipeline.look_ahead(found)
+        ready.append(lambda r=records, f=found, a=ahead: pipeline.ingest(r, at(NOW), f, ahead=a))  # type: ignore[misc]
+        if len(ready) > 1:
+            ready.pop(0)()
+    for last in ready:
+        last()
 
 
 def commands(shop: Shop, who: str) -> list[object]:
@@ -144,8 +151,9 @@ def test_what_is_erased_while_others_write_stays_erased(workers: list[Shop], neo
 
 @pytest.mark.parametrize("fed", [0, 1], ids=["unknown to this worker", "known to this worker"])
 @pytest.mark.parametrize("month", [3, 4], ids=["the same event again", "another event from before"])
+@pytest.mark.parametrize("early", [False, True], ids=["looked for then", "looked for ahead"])
 def test_an_event_on_its_way_while_the_graph_forgets_its_person_leaves_nothing_there(
-    workers: list[Shop], neo4j_clean: Neo4jAt, monkeypatch: pytest.MonkeyPatch, month: int, fed: int
+    workers: list[Shop], neo4j_clean: Neo4jAt, monkeypatch: pytest.MonkeyPatch, month: int, fed: int, *, early: bool
 ) -> None:
     """The event was routed while the person was still there; when it is written, the last answer has come, and nobody is."""
     office, other, _ = workers
@@ -155,6 +163,10 @@ def test_an_event_on_its_way_while_the_graph_forgets_its_person_leaves_nothing_t
     )
     feed(office, 0, [[first]])
     feed(other, 2, [[first]] * fed)
+    record = Received("orders", 1, 0, late)
+    found = [other.pipeline.prepare(record)]
+    ahead = other.pipeline.look_ahead(found) if early else None
+    assert (ahead is not None) is early
     office.pipeline.request("pompdelux", ("email", "ann@example.org"), Request("case-1", at("2024-05-01T10:00"), "erasure"))
     assert office.store.tombstones([office.pipeline.keys.key("pompdelux", "email", "ann@example.org")[0]])
     write, waiting = other.store.write, [True]
@@ -167,7 +179,7 @@ def test_an_event_on_its_way_while_the_graph_forgets_its_person_leaves_nothing_t
         return write(batch)
 
     monkeypatch.setattr(other.store, "write", after_the_last_answer)
-    other.pipeline.ingest([Received("orders", 1, 0, late)], at(NOW))
+    other.pipeline.ingest([record], at(NOW), found, ahead=ahead)
     assert not waiting
     assert other.store.positions("orders") == {0: 1, 1: 1, **({2: 1} if fed else {})}
     assert other.store.counts()["observations"] == 0
@@ -178,3 +190,35 @@ def test_an_event_on_its_way_while_the_graph_forgets_its_person_leaves_nothing_t
     auth = (neo4j_clean.user, neo4j_clean.password)
     with neo4j.GraphDatabase.driver(neo4j_clean.uri, auth=auth) as driver:
         assert driver.execute_query("MATCH (k:Key) RETURN count(k)", database_="neo4j").records[0].value() == 0
+
+
+@pytest.mark.parametrize("early", [False, True], ids=["looked for then", "looked for ahead"])
+@pytest.mark.parametrize("joined", [False, True], ids=["under the same identifier", "under a new one of hers"])
+def test_an_event_on_its_way_while_another_worker_is_told_of_a_request_is_looked_at(
+    workers: list[Shop], monkeypatch: pytest.MonkeyPatch, *, early: bool, joined: bool
+) -> None:
+    """The event sets nothing off by itself; that her events are looked at one by one was said after it had been routed."""
+    office, other, _ = workers
+    placed = office.event("order.placed", "2024-03-04T10:00", "ann", order="o1", lines=1, payment="card", data=ORDER)
+    feed(office, 0, [[placed]])
+    office.pipeline.tick(at(NOW))
+    person = {"email": "ann@example.org", "customer_number": "C-new" if joined else "C-ann"}
+    record = Received("orders", 1, 0, office.event("order.delivered", "2024-03-07T10:00", "ann", order="o1", person=person))
+    found = [other.pipeline.prepare(record)]
+    ahead = other.pipeline.look_ahead(found) if early else None
+    write, waiting = other.store.write, [True]
+
+    def after_the_request(batch: Batch) -> int:
+        if waiting:
+            waiting.clear()
+            request = Request("case-1", at("2024-05-01T10:00"), "withdrawal", via="email")
+            office.pipeline.request("pompdelux", ("email", "ann@example.org"), request)
+            assert not office.store.due(at(NOW), 10)
+        return write(batch)
+
+    monkeypatch.setattr(other.store, "write", after_the_request)
+    other.pipeline.ingest([record], at(NOW), found, ahead=ahead)
+    assert not waiting
+    assert other.store.due(at(NOW), 10), "somebody looks at it soon"
+    assert office.pipeline.tick(at(NOW)) >= 1
+    assert not other.store.due(at(NOW), 10)

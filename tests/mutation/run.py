@@ -133,13 +133,17 @@ class Runner:
     def _order(self, file: str, mutant: Mutant) -> list[int]:
         """Give the tests that reach the mistake, the likeliest to notice it first; of the slow ones not all.
 
-        Those come first that reach its very line, not only its function.
+        Those come first that reach its very line, not only its function; where it stands outside of functions, those that
+        reach a line that names it.
         """
         nearest = self.reach[file, mutant.line]
         if isinstance(mutant.statement, ast.FunctionDef):
             reaching = {n for line in mutant.lines for n in self.reach[file, line]}
         else:
             reaching = set(range(len(self.seconds)))
+            for path, text in self.source.items():
+                naming = [n for n, line in enumerate(text.splitlines(), 1) if mutant.function in line]
+                nearest = nearest.union(*(self.reach[str(ROOT / path), n] for n in naming))
         return sorted(reaching, key=lambda n: (n not in nearest, -self.kills[n], self.seconds[n]))[: self.options.most]
 
     def _child(self, items: Sequence[pytest.Item], path: str, mutant: Mutant, order: list[int], write: int) -> None:

@@ -87,7 +87,10 @@ class Taker:
     async def tag(self, records: list[Received]) -> list[Any]:
         return [None] * len(records)
 
-    async def put(self, records: list[Received], _tagged: Any) -> Taken:
+    async def look_ahead(self, _tagged: Any) -> None:
+        return
+
+    async def put(self, records: list[Received], _tagged: Any, _ahead: Any) -> Taken:
         self.taken += records
         for r in records:
             self.store.at.setdefault(r.topic, {})[r.partition] = r.offset + 1

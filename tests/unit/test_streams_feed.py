@@ -32,7 +32,7 @@ class Broken:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
 
-    def ingest(self, records: Sequence[Received], now: int, found: Any = None, writing: Any = None) -> Taken:
+    def ingest(self, records: Sequence[Received], now: int, found: Any = None, writing: Any = None, ahead: Any = None) -> Taken:
         if self.before and any(self.before in r.value for r in records):
             raise KeyError(DEFECT)
         taken = self.real.ingest(records, now, found)
@@ -50,7 +50,7 @@ class Slow:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
 
-    def ingest(self, records: Sequence[Received], now: int, found: Any = None, writing: Any = None) -> Taken:
+    def ingest(self, records: Sequence[Received], now: int, found: Any = None, writing: Any = None, ahead: Any = None) -> Taken:
         self.sizes.append(len(records))
         if len(records) > self.most:
             raise TooMuch
@@ -110,7 +110,7 @@ def test_a_batch_is_tagged_while_the_one_before_is_written_and_not_while_it_is_m
     class Gated(Broken):
         made, written = threading.Event(), threading.Event()
 
-        def ingest(self, records: Sequence[Received], now: int, found: Any = None, writing: Any = None) -> Taken:
+        def ingest(self, records: Sequence[Received], now: int, found: Any = None, writing: Any = None, ahead: Any = None) -> Taken:
             self.made.wait()
             writing()
             self.written.wait()
@@ -165,7 +165,7 @@ def test_a_batch_that_cannot_be_made_lets_the_next_be_tagged(shop: Shop) -> None
 
 def test_a_world_that_is_wrong_is_no_defect_and_keeps_the_batch(shop: Shop) -> None:
     class Full(Broken):
-        def ingest(self, records: Sequence[Received], now: int, found: Any = None, writing: Any = None) -> Taken:
+        def ingest(self, records: Sequence[Received], now: int, found: Any = None, writing: Any = None, ahead: Any = None) -> Taken:
             raise StoreUnavailable
 
     with pytest.raises(StoreUnavailable):
