@@ -280,7 +280,9 @@ class Run:
         """Empty the graph."""
         driver = neo4j.GraphDatabase.driver(self.graph.uri, auth=(self.graph.user, self.graph.password))
         with driver, driver.session(database="neo4j") as session:
-            session.run("MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 10000 ROWS").consume()
+            # Edges first: a shape has so many that they do not go with it in one transaction.
+            session.run("MATCH ()-[r]->() CALL (r) { DELETE r } IN TRANSACTIONS OF 20000 ROWS").consume()
+            session.run("MATCH (n) CALL (n) { DELETE n } IN TRANSACTIONS OF 20000 ROWS").consume()
 
     def scaling(self, share: int) -> float:
         """Give how much faster two workers are than one, until the graph has all of the same events."""
