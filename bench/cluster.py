@@ -51,7 +51,7 @@ BATCH = 20_000
 NEO4J_BATCH = 10_000
 WARM_SHARE = 0.1
 """Memory is looked at first when this share of the events is in: before, caches and connections fill."""
-WARM_EVENTS = 20_000
+WARM_EVENTS = 100_000
 """So many go over Neo4j unmeasured first."""
 _NEVER = "1000000"
 

@@ -332,7 +332,7 @@ class KafkaFeed(Service, ConsumerRebalanceListener):  # type: ignore[misc]
         if found.events:
             await self._taker.put(found.events, found.tagged, found.ahead)
             self._note(found.events)
-            found.events, found.tagged = [], ()
+            found.events, found.tagged, found.ahead = [], (), None
         while found.calls:
             await self._calls(found.calls[0])
             self._note([found.calls[0].record])
