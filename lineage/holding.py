@@ -336,14 +336,18 @@ def leftovers(s: Subject, e: Happening, fed: Iterable[str], listing: Iterable[Ac
     for category in sorted(left):
         own = policy.categories[category]
         if own.collected_by:
-            ids = s.cite(*(g.id for g in policy.guards if g.on == "held_elsewhere"), *(k.id for k in e.kinds))
-            cites = [i for g in policy.guards if g.on == "held_elsewhere" for i in g.cites]
-            verdict(s, e, "blocked", (*ids, *cites), "", (category,))
+            verdict(s, e, "blocked", elsewhere_ids(s, e), "", (category,))
         elif category not in listed:
             verdict(s, e, "quarantined", _undeclared_ids(s, listing), "", (category,))
     if e.unknown:
         verdict(s, e, "quarantined", _undeclared_ids(s, listing), "", ("",))
         s.note("warned", _undeclared_ids(s, listing), about="undeclared data")
+
+
+def elsewhere_ids(s: Subject, e: Happening) -> Ids:
+    """Give the reasons why what another party alone may hold is blocked."""
+    guards = [g for g in s.policy.guards if g.on == "held_elsewhere"]
+    return (*s.cite(*(g.id for g in guards), *(k.id for k in e.kinds)), *(i for g in guards for i in g.cites))
 
 
 def _undeclared_ids(s: Subject, listing: Iterable[Activity]) -> Ids:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from lineage.calendar import EEA
 from lineage.ending import target_ids
 from lineage.guards import disclosure, openings, reported, secret
-from lineage.holding import Happening, consented, narrowed, put, receives, stopped, verdict
+from lineage.holding import Happening, consented, elsewhere_ids, narrowed, put, receives, stopped, verdict
 from lineage.policy import Activity, Ids
 from lineage.rights import CHANNEL_TERM
 from lineage.subject import DoNotUse, Subject
@@ -44,6 +44,9 @@ def copied(s: Subject, e: Happening) -> None:
     links = [r.id for r in s.policy.links if r.id in s.policy.cited_with] or []
     ids = [*links, *target_ids(s, to)]
     for category in sorted(e.categories):
+        if s.policy.categories[category].collected_by not in (None, to):
+            verdict(s, e, "blocked", elsewhere_ids(s, e), to, (category,))
+            continue
         held = [i for i in s.live() if i.target == source and i.category == category]
         there = [a for a in s.policy.activities.values() if to in a.systems and category in a.categories]
         apart = bool(there) and all(a.marketing for a in there) and not {a.name for a in there} & {i.activity for i in held}
