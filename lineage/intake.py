@@ -109,8 +109,10 @@ class Intake:
 
         What others do before the batch is written, the store notices then, and the batch is made again without this.
         """
+        if not self._store.shared:
+            return None
         keys = {k for one in found if isinstance(one, Prepared) for k in one.rows.keys}
-        return Ahead(self._store.known(keys), self._store.tombstones(keys)) if self._store.shared and keys else None
+        return Ahead(self._store.known(keys), self._store.tombstones(keys))
 
     def batch(
         self, records: Sequence[Received], now: int, found: Sequence[Prepared | BadEvent] | None, ahead: Ahead | None = None,

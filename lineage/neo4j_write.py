@@ -290,21 +290,19 @@ async def _write_observations(tx: Transaction, work: Work, made: Made) -> int:
     return touched
 
 
+_ENDS: LiteralString = (
+    ROWS + "MATCH (a:Key {key: r[0]}) USING INDEX SEEK a:Key(key) MATCH (b:Key {key: r[1]}) USING INDEX SEEK b:Key(key) "
+)
 _SAME: LiteralString = (
-    ROWS + "MATCH (a:Key {key: r[0]}) USING INDEX SEEK a:Key(key) MATCH (b:Key {key: r[1]}) USING INDEX SEEK b:Key(key)"
-    " OPTIONAL MATCH (a)-[l:SAME_PERSON {shape: r[2]}]->(b)"
+    _ENDS + "OPTIONAL MATCH (a)-[l:SAME_PERSON {shape: r[2]}]->(b)"
     " WITH r, a, b, l, l IS NULL AS new, coalesce(l.at > r[3], false) AS earlier"
     " FOREACH (_ IN CASE WHEN new THEN [1] ELSE [] END | CREATE (a)-[:SAME_PERSON {shape: r[2], at: r[3]}]->(b))"
     " FOREACH (_ IN CASE WHEN earlier THEN [1] ELSE [] END | SET l.at = r[3])"
     " RETURN count(CASE WHEN new OR earlier THEN 1 END)"
 )
-_SAME_NEW: LiteralString = (
-    ROWS + "MATCH (a:Key {key: r[0]}) USING INDEX SEEK a:Key(key) MATCH (b:Key {key: r[1]}) USING INDEX SEEK b:Key(key)"
-    " CREATE (a)-[:SAME_PERSON {shape: r[2], at: r[3]}]->(b) RETURN count(*)"
-)
+_SAME_NEW: LiteralString = _ENDS + "CREATE (a)-[:SAME_PERSON {shape: r[2], at: r[3]}]->(b) RETURN count(*)"
 _DEVICE_USED: LiteralString = (
-    ROWS + "MATCH (a:Key {key: r[0]}) USING INDEX SEEK a:Key(key) MATCH (b:Key {key: r[1]}) USING INDEX SEEK b:Key(key)"
-    " OPTIONAL MATCH (a)-[l:USES_DEVICE {shape: r[2]}]->(b)"
+    _ENDS + "OPTIONAL MATCH (a)-[l:USES_DEVICE {shape: r[2]}]->(b)"
     " WITH r, a, b, l, l IS NULL AS new, coalesce(l.at > r[3], false) AS earlier"
     " FOREACH (_ IN CASE WHEN new THEN [1] ELSE [] END | CREATE (a)-[:USES_DEVICE {shape: r[2], at: r[3]}]->(b))"
     " FOREACH (_ IN CASE WHEN earlier THEN [1] ELSE [] END | SET l.at = r[3])"

@@ -80,8 +80,8 @@ class Pipeline:
         `found` is what `prepare` made of each record, or why it made nothing, where an agent has done so already;
         `writing` is called when the batch is made and the store begins to write it; `ahead` is what `look_ahead` gave.
         """
-        seen = [ahead]
-        taken = self._until_first(lambda: self._ingest(records, now, found, writing, seen.pop() if seen else None))
+        once = iter((ahead,))  # Where another worker was faster, the store is asked anew.
+        taken = self._until_first(lambda: self._ingest(records, now, found, writing, next(once, None)))
         for key in sorted({k for t in taken.touched for k in self._bearers(t)}):
             self._go_on(key, now)
         return taken

@@ -106,8 +106,6 @@ class Taker:
 
     async def look_ahead(self, tagged: Sequence[Prepared | BadEvent]) -> Ahead | None:
         """Read what a batch will need of a graph that others write to, while the one before is written; None if it cannot be."""
-        if not self._engine.store.shared:
-            return None
         with contextlib.suppress(WorldError):
             return await asyncio.to_thread(self._engine.pipeline.look_ahead, tagged)
         return None

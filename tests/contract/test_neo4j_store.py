@@ -595,7 +595,7 @@ def statements() -> list[tuple[str, str]]:
     for module in (neo4j_store, neo4j_write, neo4j_cascades, neo4j_types):
         for name, value in vars(module).items():
             texts = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else [value]
-            if name not in {"_PAGE", "_NEW", "_OF_COMMAND", *vars(neo4j_rows)}:  # the beginnings of others
+            if name not in {"_PAGE", "_NEW", "_OF_COMMAND", "_ENDS", *vars(neo4j_rows)}:  # the beginnings of others
                 found += [(name, t) for t in texts if isinstance(t, str) and re.match("(MATCH|UNWIND|MERGE|CALL|RETURN|WITH) ", t)]
     return found
 
