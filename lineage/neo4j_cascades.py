@@ -27,9 +27,10 @@ _CASE: LiteralString = (
     " SET c.key = r[1], c.controller = r[2], c.right = r[3], c.opened = r[4], c.state = r[5], c.body = r[6]"
     " RETURN collect([r[0], r[1]])"
 )
-_CASE_OF_ANOTHER: LiteralString = "UNWIND $rows AS r MATCH (c:Case {id: r[0]})-[o:ABOUT]->(k:Key) WHERE k.key <> r[1] DELETE o"
+_OF_CASE: LiteralString = "UNWIND $rows AS r MATCH (c:Case {id: r[0]}) USING INDEX SEEK c:Case(id) "
+_CASE_OF_ANOTHER: LiteralString = _OF_CASE + "MATCH (c)-[o:ABOUT]->(k:Key) WHERE k.key <> r[1] DELETE o"
 _CASE_ABOUT: LiteralString = (
-    "UNWIND $rows AS r MATCH (c:Case {id: r[0]}) USING INDEX SEEK c:Case(id) MATCH (k:Key {key: r[1]}) USING INDEX SEEK k:Key(key)"
+    _OF_CASE + "MATCH (k:Key {key: r[1]}) USING INDEX SEEK k:Key(key)"
     " WHERE NOT EXISTS { (c)-[:ABOUT]->(k) } CREATE (c)-[:ABOUT]->(k)"
 )
 _OF_COMMAND: LiteralString = "UNWIND $rows AS r MATCH (c:Command {id: r[0]}) USING INDEX SEEK c:Command(id) "
@@ -40,7 +41,9 @@ _COMMAND: LiteralString = (
     " FOREACH (_ IN CASE WHEN r[9] = 'pending' THEN [1] ELSE [] END | SET c:Pending) RETURN count(*)"
 )
 _TARGETS: LiteralString = "UNWIND $rows AS r MERGE (:Target {controller: r[0], id: r[1]})"
-_COMMAND_TO: LiteralString = _OF_COMMAND + "MATCH (t:Target {controller: r[2], id: r[3]}) CREATE (c)-[:TO]->(t)"
+_COMMAND_TO: LiteralString = _OF_COMMAND + (
+    "MATCH (t:Target {controller: r[2], id: r[3]}) USING INDEX SEEK t:Target(controller, id) CREATE (c)-[:TO]->(t)"
+)
 _COMMAND_ABOUT: LiteralString = _OF_COMMAND + "MATCH (k:Key {key: r[1]}) USING INDEX SEEK k:Key(key) CREATE (c)-[:ABOUT]->(k)"
 _COMMAND_OF: LiteralString = _OF_COMMAND + "MATCH (x:Case {id: r[4]}) USING INDEX SEEK x:Case(id) CREATE (c)-[:OF]->(x)"
 _STATE: LiteralString = (

@@ -20,7 +20,9 @@ SEALED_ROWS: LiteralString = (
     " WITH $sealed[n] AS sealed, lines[n] AS line WITH sealed, " + _ROW
 )
 """Begins a statement: `r` is each row of `$rows` (`lines`), `sealed` what stands at its place in `$sealed`."""
-SHAPE_ROWS: LiteralString = "UNWIND $groups AS g MATCH (s:Shape {id: g[0]}) UNWIND split(g[1], '],[') AS line WITH s, " + _ROW
+SHAPE_ROWS: LiteralString = (
+    "UNWIND $groups AS g MATCH (s:Shape {id: g[0]}) USING INDEX SEEK s:Shape(id) UNWIND split(g[1], '],[') AS line WITH s, " + _ROW
+)
 """Begins a statement: `r` is each row (`lines`) of each of `$groups`, [shape, rows], and `s` the shape."""
 KEYS: LiteralString = "UNWIND toIntegerList(split($keys, ',')) AS key "
 """Begins a statement: `key` is each number of `$keys` (`line`)."""

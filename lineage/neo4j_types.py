@@ -19,17 +19,20 @@ _ACTIVITY: LiteralString = (
 _SYSTEM: LiteralString = "UNWIND $rows AS r MERGE (t:Target {controller: r[0], id: r[1]}) SET t:System"
 _RECIPIENT: LiteralString = "UNWIND $rows AS r MERGE (t:Target {controller: r[0], id: r[1]}) SET t:Recipient, t.role = r[2]"
 _KEPT_FOR: LiteralString = (
-    "UNWIND $rows AS r MATCH (s:Shape {id: r[0]}) MATCH (a:Activity {controller: r[1], id: r[2]})"
+    "UNWIND $rows AS r MATCH (s:Shape {id: r[0]}) USING INDEX SEEK s:Shape(id)"
+    " MATCH (a:Activity {controller: r[1], id: r[2]}) USING INDEX SEEK a:Activity(controller, id)"
     " CREATE (s)-[:KEPT_FOR {categories: r[3], systems: r[4], recipients: r[5]}]->(a)"
 )
+_ENDS: LiteralString = (
+    "UNWIND $rows AS r MATCH (a:Activity {controller: r[0], id: r[1]}) USING INDEX SEEK a:Activity(controller, id)"
+    " MATCH (t:Target {controller: r[0], id: r[2]}) USING INDEX SEEK t:Target(controller, id) "
+)
 _HELD_IN: LiteralString = (
-    "UNWIND $rows AS r MATCH (a:Activity {controller: r[0], id: r[1]}) MATCH (t:Target {controller: r[0], id: r[2]})"
-    " MERGE (a)-[e:HELD_IN]->(t)"
+    _ENDS + "MERGE (a)-[e:HELD_IN]->(t)"
     " SET e.categories = coalesce(e.categories, []) + [c IN r[3] WHERE NOT c IN coalesce(e.categories, [])]"
 )
 _DISCLOSED_TO: LiteralString = (
-    "UNWIND $rows AS r MATCH (a:Activity {controller: r[0], id: r[1]}) MATCH (t:Target {controller: r[0], id: r[2]})"
-    " MERGE (a)-[e:DISCLOSED_TO]->(t)"
+    _ENDS + "MERGE (a)-[e:DISCLOSED_TO]->(t)"
     " SET e.categories = coalesce(e.categories, []) + [c IN r[3] WHERE NOT c IN coalesce(e.categories, [])]"
 )
 _ERASE: tuple[LiteralString, ...] = (

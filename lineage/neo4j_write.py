@@ -119,10 +119,11 @@ _LOCK_POSITIONS: LiteralString = (
     "UNWIND $rows AS r MERGE (p:Position {topic: r[0], partition: r[1]})"
     " ON CREATE SET p.offset = -1 SET p.locks = coalesce(p.locks, 0) + 1"
 )
-_POSITIONS: LiteralString = (
-    "UNWIND $rows AS r MATCH (p:Position {topic: r[0], partition: r[1]}) RETURN p.topic, p.partition, p.offset"
+_OF_POSITION: LiteralString = (
+    "UNWIND $rows AS r MATCH (p:Position {topic: r[0], partition: r[1]}) USING INDEX SEEK p:Position(topic, partition) "
 )
-_MOVE: LiteralString = "UNWIND $rows AS r MATCH (p:Position {topic: r[0], partition: r[1]}) SET p.offset = r[2]"
+_POSITIONS: LiteralString = _OF_POSITION + "RETURN p.topic, p.partition, p.offset"
+_MOVE: LiteralString = _OF_POSITION + "SET p.offset = r[2]"
 
 
 async def _move_on(tx: Transaction, batch: Batch) -> bool:
