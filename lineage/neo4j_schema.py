@@ -8,7 +8,9 @@
     (:AuditLine)   (:DeadLetter)   (:Tombstone)   (:Position)   (:ChainHead)   (:Migration)
 
 A `:Key` is whatever facts hang on; it is an `:Identifier` once its row is there. What other nodes say of a key stands in
-their property `key` too, since they outlive the identifier; the relationships are for whoever looks at the graph.
+their property `key` too, since they outlive the identifier; the relationships are for whoever looks at the graph. Of a key's
+properties, `version` goes up with each write, `latest` is when the newest happened that was observed of it (nobody need look
+for an edge that is newer), `due` when it is looked at next, and `watched` says that its events are looked at one by one.
 Every migration can be run again and by several processes at once; one that was released is never changed.
 """
 

@@ -63,9 +63,14 @@ _CAUSES = {
 }
 
 
+_AS_PLANNED: LiteralString = "CYPHER replan=skip "
+"""Keeps the first plan of a statement of rows. All of these say by which index they find a node, so that no count could make
+the plan better; but while a graph fills, the server would make it again each ten seconds, and take a third of its time for it."""
+
+
 async def ask(tx: Transaction, statement: LiteralString, **values: object) -> list[list[Any]]:
     """Run a statement and give its rows; where there are many, let the server collect them into one: a row costs 0.1 ms."""
-    result = await tx.run(statement, values)
+    result = await tx.run(_AS_PLANNED + statement if "UNWIND" in statement else statement, values)
     return [list(record.values()) async for record in result]
 
 

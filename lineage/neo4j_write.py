@@ -8,7 +8,8 @@ Several workers write at once, and Neo4j locks what is written, not what is read
    the batch was worked out from, or is gone, or has a tombstone that was not heeded, all is undone (`Conflict`);
 3. the shapes, under one lock, with what the policy says of them;
 4. the facts, in statements of many rows each. An edge is never merged: that would lock the shape at its other end, which
-   all workers share. Keys that were made just now can have no edges, so theirs need not be looked for;
+   all workers share. Keys that were made just now can have no edges, and what happened after all that was observed of a key
+   cannot have been observed before (`latest`), so these edges need not be looked for;
 5. what is forgotten, and keys that were made only to be locked, go;
 6. the ends of the two chains come last, since everybody waits for them.
 
@@ -34,6 +35,9 @@ from lineage.store import Batch, Identifier, Key, Shape
 Rows = list[list[Any]]
 
 _DEVICE = "cookie"
+_NEVER = -(1 << 62)
+_NOTHING = (-_NEVER, _NEVER)
+"""When the oldest and the newest of nothing happened."""
 
 
 class Vanished(Exception):
@@ -46,10 +50,12 @@ class Work:
 
     batch: Batch
     landings: dict[int, tuple[Landing, ...]]
-    keys: list[list[Key | int]] = field(default_factory=list)
-    """[key, version that was seen or -1], smallest first, without the new ones."""
-    new: dict[tuple[str, str], list[Identifier]] = field(default_factory=dict)
-    """(kind, controller) -> identifiers that are thought to be new, smallest first."""
+    keys: list[list[int]] = field(default_factory=list)
+    """[key, version that was seen or -1, oldest and newest that is observed of it now], smallest first, without the new ones."""
+    new: list[Identifier] = field(default_factory=list)
+    """Identifiers that are thought to be new, smallest first."""
+    spans: dict[Key, tuple[int, int]] = field(default_factory=dict)
+    """Key -> when the oldest and the newest happened that is observed of it now."""
     wanted: set[Key] = field(default_factory=set)
     """Keys that something hangs on: these stay if they are made now."""
     guarded: list[Key] = field(default_factory=list)
@@ -70,6 +76,8 @@ def prepare(batch: Batch, landings: Callable[[Shape], Iterable[Landing]]) -> Wor
             seen_first[name] = evidence
     for (shape, key, at, matter, about), evidence in sorted(seen_first.items()):
         work.observations.setdefault(shape, []).append([key, at, matter, about, evidence])
+        oldest, newest = work.spans.get(key, (at, at))
+        work.spans[key] = (min(oldest, at), max(newest, at))
     first: dict[tuple[str, Key, Key, int], int] = {}
     for a, b, kind, shape, at in batch.links:
         first[kind, a, b, shape] = min(at, first.get((kind, a, b, shape), at))
@@ -84,10 +92,9 @@ def prepare(batch: Batch, landings: Callable[[Shape], Iterable[Landing]]) -> Wor
     others |= batch.known
     others.update(row.key for rows in (batch.cases, batch.commands, batch.tombstones) for row in rows)
     thought_new = {i.key: i for i in reversed(batch.identifiers) if i.key not in batch.seen}
-    for key in sorted(thought_new):
-        row = thought_new[key]
-        work.new.setdefault((row.kind, row.controller), []).append(row)
-    work.keys = [[k, batch.seen.get(k, -1)] for k in sorted((work.wanted | others | batch.seen.keys()) - thought_new.keys())]
+    work.new = [thought_new[key] for key in sorted(thought_new)]
+    there = sorted((work.wanted | others | batch.seen.keys()) - thought_new.keys())
+    work.keys = [[k, batch.seen.get(k, -1), *work.spans.get(k, _NOTHING)] for k in there]
     return work
 
 
@@ -140,18 +147,22 @@ async def _move_on(tx: Transaction, batch: Batch) -> bool:
     return bool(ahead)
 
 
+# Of a key that was written before `latest` was kept nothing is known: it stays so, and its edges are looked for.
+_LATEST: LiteralString = "k.latest = CASE WHEN k.latest < r[3] THEN r[3] ELSE k.latest END"
 _LOCK: LiteralString = (
-    ROWS + "MERGE (k:Key {key: r[0]}) ON CREATE SET k.version = $first ON MATCH SET k.version = k.version + 1"
-    " WITH r, CASE WHEN k.version = $first THEN 0 ELSE k.version - 1 END AS before"
-    ", k.watched AS watched"
-    " RETURN collect(CASE WHEN before = 0 THEN r[0] END), count(CASE WHEN r[1] >= 0 AND r[1] <> before THEN 1 END),"
-    " count(CASE WHEN before IS NULL THEN 1 END), collect(CASE WHEN watched THEN r[0] END)"
+    ROWS + "MERGE (k:Key {key: r[0]}) ON CREATE SET k.version = $first, k.latest = r[3] ON MATCH SET k.version = k.version + 1"
+    " WITH r, k, CASE WHEN k.version = $first THEN 0 ELSE k.version - 1 END AS before,"
+    " k.watched AS watched, coalesce(k.latest < r[2], false) AS newer SET " + _LATEST + " RETURN"
+    " collect(CASE WHEN before = 0 THEN r[0] END), count(CASE WHEN r[1] >= 0 AND r[1] <> before THEN 1 END),"
+    " count(CASE WHEN before IS NULL THEN 1 END), collect(CASE WHEN watched THEN r[0] END),"
+    " collect(CASE WHEN before <> 0 AND NOT newer THEN r[0] END)"
 )
 _NEW: LiteralString = SEALED_ROWS + "MERGE (k:Key {key: r[0]}) ON CREATE SET "
 _NEW_END: LiteralString = (
-    ", k.version = $first, k.check = r[1], k.controller = $controller, k.kind = $kind, k.sealed = sealed, k.due = r[2]"
-    " ON MATCH SET k.version = k.version + 1"
-    " RETURN collect(CASE WHEN k.version <> $first THEN r[0] END), count(CASE WHEN k.version IS NULL THEN 1 END),"
+    ", k.version = $first, k.check = r[1], k.controller = $owners[r[4]][0], k.kind = $owners[r[4]][1], k.sealed = sealed,"
+    " k.due = r[2], k.latest = r[3]"
+    " ON MATCH SET k.version = k.version + 1, " + _LATEST + " RETURN"
+    " collect(CASE WHEN k.version <> $first THEN r[0] END), count(CASE WHEN k.version IS NULL THEN 1 END),"
     " collect(CASE WHEN k.watched THEN r[0] END)"
 )
 _NEW_PERSONS: LiteralString = _NEW + "k:Identifier:DataSubject" + _NEW_END
@@ -169,6 +180,8 @@ class Made:
     keys: set[Key] = field(default_factory=set)
     whole: set[Key] = field(default_factory=set)
     watched: set[Key] = field(default_factory=set)
+    older: set[Key] = field(default_factory=set)
+    """Keys that were there, of which something is observed now that is no newer than all before: it may be there already."""
 
 
 async def _lock(tx: Transaction, work: Work) -> Made:
@@ -182,16 +195,26 @@ async def _lock(tx: Transaction, work: Work) -> Made:
     first = (time.time_ns() // 1_000_000 << 20) | secrets.randbits(20)
     stale = gone = 0
     if work.keys:
-        [[keys, stale, gone, watched]] = await ask(tx, _LOCK, rows=lines(work.keys), first=first)
+        [[keys, stale, gone, watched, older]] = await ask(tx, _LOCK, rows=lines(work.keys), first=first)
         made.keys.update(keys)
         made.watched.update(watched)
-    for (kind, controller), rows in sorted(work.new.items()):
-        numbers = lines([[i.key, i.check, work.batch.due.get(i.key)] for i in rows])
-        named = {"controller": controller, "kind": kind, "sealed": [i.sealed for i in rows]}
-        statement = _NEW_DEVICES if kind == _DEVICE else _NEW_PERSONS
-        [[there, vanished, watched]] = await ask(tx, statement, rows=numbers, first=first, **named)
-        made.whole |= {i.key for i in rows}.difference(there)
+        made.older.update(older)
+    owners = {owner: n for n, owner in enumerate(sorted({(i.controller, i.kind) for i in work.new}))}
+    for statement, part in (
+        (_NEW_PERSONS, [i for i in work.new if i.kind != _DEVICE]),
+        (_NEW_DEVICES, [i for i in work.new if i.kind == _DEVICE]),
+    ):
+        if not part:
+            continue
+        numbers = [
+            [i.key, i.check, work.batch.due.get(i.key), work.spans.get(i.key, _NOTHING)[1], owners[i.controller, i.kind]]
+            for i in part
+        ]
+        named = {"owners": list(map(list, owners)), "sealed": [i.sealed for i in part]}
+        [[there, vanished, watched]] = await ask(tx, statement, rows=lines(numbers), first=first, **named)
+        made.whole |= {i.key for i in part}.difference(there)
         made.watched.update(watched)
+        made.older.update(there)
         gone += vanished
     made.keys |= made.whole
     if gone:
@@ -279,8 +302,8 @@ _OBSERVE_AGAIN: LiteralString = (
 
 async def _write_observations(tx: Transaction, work: Work, made: Made) -> int:
     touched = 0
-    for statement, fresh in ((_OBSERVE, True), (_OBSERVE_AGAIN, False)):
-        parts = {shape: [r for r in rows if (r[0] in made.keys) is fresh] for shape, rows in work.observations.items()}
+    for statement, again in ((_OBSERVE, False), (_OBSERVE_AGAIN, True)):
+        parts = {shape: [r for r in rows if (r[0] in made.older) is again] for shape, rows in work.observations.items()}
         groups = [[shape, lines(rows)] for shape, rows in parts.items() if rows]
         if groups:
             [[found, changed]] = await ask(tx, statement, groups=groups)
@@ -366,6 +389,10 @@ _FORGET_OBSERVATION: LiteralString = (
     "UNWIND $rows AS r MATCH (k:Key {key: r[0]})-[o:OBSERVED {at: r[1], matter: r[3], about: r[4]}]->(:Shape {id: r[2]})"
     " USING INDEX SEEK k:Key(key) DELETE o RETURN count(*)"
 )
+_LATEST_LEFT: LiteralString = (
+    "UNWIND $keys AS key " + OF_KEY + "CALL (k) { OPTIONAL MATCH (k)-[o:OBSERVED]->() RETURN max(o.at) AS at }"
+    " SET k.latest = coalesce(at, $never)"
+)
 _FORGET_ENTRY: LiteralString = (
     "UNWIND $rows AS id MATCH (e:Entry {id: id}) USING INDEX SEEK e:Entry(id) DETACH DELETE e RETURN count(*)"
 )
@@ -382,4 +409,7 @@ async def _forget(tx: Transaction, batch: Batch, never_there: set[Key]) -> int:
     ):
         if rows:
             touched += await number(tx, statement, rows=rows)
+    left = sorted({o[0] for o in observations} - set(batch.forget_identifiers))
+    if left:
+        await ask(tx, _LATEST_LEFT, keys=left, never=_NEVER)
     return touched

@@ -134,6 +134,20 @@ def store(opened: Opener) -> Neo4jStore:
     return opened()
 
 
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Give the statements that reach the server."""
+    found: list[str] = []
+    run = neo4j.AsyncTransaction.run
+
+    async def noting(self: Any, query: Any, *rest: Any, **more: Any) -> Any:
+        found.append(query)
+        return await run(self, query, *rest, **more)
+
+    monkeypatch.setattr(neo4j.AsyncManagedTransaction, "run", noting)
+    return found
+
+
 def at_once(*works: Callable[[], object]) -> list[Any]:
     """Run the works in threads that start together, and give their results; what one raises is raised."""
     barrier = threading.Barrier(len(works))
@@ -205,6 +219,90 @@ def test_nobody_waits_for_another_worker_at_a_shape(
         rows = [observation(k, at) for k in range(55, 70) for at in (1000, 2000)]
         assert store.write(Batch(observations=rows, due=dict.fromkeys(range(55, 70), 5))) == 25 + 15
         other.rollback()
+
+
+LATEST = "MATCH (k:Key) RETURN k.key, k.latest ORDER BY k.key"
+
+
+def test_only_what_is_no_newer_than_all_before_is_looked_for(store: Neo4jStore, cypher: Cypher, sent: list[str]) -> None:
+    """What happened after everything that is known of a key cannot be known; the rest is found, late or told again."""
+    store.write(Batch(shapes=[PLACED], observations=[observation(MAIL, at, evidence=9) for at in (1000, 3000)]))
+    assert cypher(LATEST) == [(MAIL, 3000)]
+    for at, evidence, again, changed in (
+        (4000, 9, False, 1),
+        (4000, 7, True, 1),
+        (2000, 9, True, 1),
+        (1000, 8, True, 1),
+        (1000, 9, True, 0),
+        (5000, 9, False, 1),
+    ):
+        sent.clear()
+        assert store.write(Batch(observations=[observation(MAIL, at, evidence=evidence)])) == changed
+        assert [neo4j_write._OBSERVE_AGAIN in s for s in sent if "OBSERVED" in s] == [again]
+    found = [(1000, 8), (2000, 9), (3000, 9), (4000, 7), (5000, 9)]
+    assert sorted((r[1], r[5]) for r in cypher(KINDS["observations"])) == found
+    assert cypher(LATEST) == [(MAIL, 5000)]
+    store.write(Batch(observations=[observation(MAIL, 8000), observation(MAIL, 4000)]))
+    assert len(cypher(KINDS["observations"])) == len(found) + 1, "one of a batch is new, the other is not"
+
+
+def test_an_identifier_that_was_there_after_all_knows_what_was_observed_last(store: Neo4jStore, cypher: Cypher) -> None:
+    store.write(Batch(shapes=[PLACED], identifiers=[identifier(MAIL)], observations=[observation(MAIL, 3000)]))
+    store.write(
+        Batch(identifiers=[identifier(MAIL), identifier(PHONE)], observations=[observation(MAIL, at) for at in (3000, 6000)])
+    )
+    assert cypher(LATEST) == sorted([(MAIL, 6000), (PHONE, neo4j_write._NEVER)])
+    store.write(Batch(identifiers=[identifier(MAIL)], observations=[observation(MAIL, 6000), observation(PHONE, 10)]))
+    assert sorted(r[:2] for r in cypher(KINDS["observations"])) == sorted([(MAIL, 3000), (MAIL, 6000), (PHONE, 10)])
+
+
+def test_what_another_worker_observes_meanwhile_is_seen(
+    opened: Opener, store: Neo4jStore, cypher: Cypher, neo4j_clean: Neo4jAt
+) -> None:
+    """Whoever waits for a key reads what was observed last of it when it has the key, not when it began to wait."""
+    store.write(Batch(shapes=[PLACED], observations=[observation(MAIL, 1000)]))
+    late = observation(MAIL, 5000)
+    with (
+        neo4j.GraphDatabase.driver(neo4j_clean.uri, auth=(neo4j_clean.user, neo4j_clean.password)) as driver,
+        driver.session(database="neo4j") as session,
+        ThreadPoolExecutor(1) as pool,
+        session.begin_transaction() as tx,
+    ):
+        tx.run(neo4j_write._LOCK, rows=lines([[MAIL, -1, 5000, 5000]]), first=1 << 60).consume()
+        waits = pool.submit(store.write, Batch(observations=[late]))
+        time.sleep(0.3)  # until it waits for the lock
+        edge = "CREATE (k)-[:OBSERVED {at: 5000, matter: 0, about: 0, evidence: 1}]->(s)"
+        tx.run("MATCH (k:Key {key: $key}), (s:Shape {id: 1}) " + edge, key=MAIL).consume()
+        tx.commit()
+        assert waits.result() == 0
+    assert [r[1] for r in sorted(cypher(KINDS["observations"]))] == [1000, 5000]
+
+
+def test_what_is_forgotten_is_not_what_was_observed_last(store: Neo4jStore, cypher: Cypher) -> None:
+    store.write(Batch(shapes=[PLACED], observations=[observation(MAIL, at) for at in (1000, 3000)] + [observation(PHONE)]))
+    store.write(Batch(forget_observations=[observation(MAIL, 3000), observation(PHONE)]))
+    assert cypher(LATEST) == sorted([(MAIL, 1000), (PHONE, neo4j_write._NEVER)])
+    store.write(Batch(observations=[observation(MAIL, 1000), observation(MAIL, 2000), observation(PHONE)]))
+    assert len(cypher(KINDS["observations"])) == 3
+
+
+def test_of_a_key_of_an_earlier_release_everything_is_looked_for(store: Neo4jStore, cypher: Cypher) -> None:
+    store.write(Batch(shapes=[PLACED], observations=[observation(MAIL, 3000)]))
+    cypher("MATCH (k:Key) REMOVE k.latest")
+    for at in (3000, 4000, 4000):
+        store.write(Batch(observations=[observation(MAIL, at)]))
+    assert [r[1] for r in sorted(cypher(KINDS["observations"]))] == [3000, 4000]
+    assert cypher(LATEST) == [(MAIL, None)]
+
+
+def test_the_server_keeps_its_plan_of_a_statement_of_rows(store: Neo4jStore, sent: list[str]) -> None:
+    store.write(household())
+    store.facts([MAIL])
+    store.counts()
+    rows = [s for s in sent if "UNWIND" in s]
+    assert len(rows) > 10
+    assert {s.startswith("CYPHER replan=skip ") for s in rows} == {True}
+    assert [s for s in sent if s.startswith("CYPHER") and "UNWIND" not in s] == []
 
 
 def test_each_write_raises_the_version_of_what_it_touches_by_one_however_many_write(opened: Opener) -> None:
@@ -316,7 +414,9 @@ def test_what_waits_for_a_key_that_is_deleted_meanwhile_does_not_take_it_for_wha
                 return True
 
             with ThreadPoolExecutor(2) as pool, session.begin_transaction() as tx:
-                tx.run(neo4j_write._LOCK, rows=lines([[key, -1], [blind, -1]]), first=1 << 60).consume()
+                tx.run(
+                    neo4j_write._LOCK, rows=lines([[k, -1, *neo4j_write._NOTHING] for k in (key, blind)]), first=1 << 60
+                ).consume()
                 told = Batch(entries=[Entry(blind, f"e{blind}", 5, "request", "{}")], due={blind: 0})
                 works = [pool.submit(late), pool.submit(late, told)]
                 time.sleep(0.1)  # until the others wait for the locks
@@ -630,7 +730,7 @@ def told(value: str, text: str) -> Any:
     """Give a value of the kind that a statement reads."""
     if f"split(${value}," in text:
         return "0"
-    return [] if value in ("rows", "keys", "ids", "groups", "shapes", "own", "among", "sealed") else 0
+    return [] if value in ("rows", "keys", "ids", "groups", "shapes", "own", "among", "sealed", "owners") else 0
 
 
 def test_a_transaction_that_takes_too_long_is_too_much_and_one_that_waits_too_long_comes_again(
@@ -644,7 +744,7 @@ def test_a_transaction_that_takes_too_long_is_too_much_and_one_that_waits_too_lo
     late = Batch(identifiers=[identifier(PHONE)], entries=[Entry(MAIL, "e1", 5, "request", "{}")])
     with neo4j.GraphDatabase.driver(neo4j_clean.uri, auth=auth) as driver, driver.session(database="neo4j") as session:
         tx = session.begin_transaction()
-        tx.run(neo4j_write._LOCK, rows=lines([[MAIL, -1]]), first=1 << 60).consume()
+        tx.run(neo4j_write._LOCK, rows=lines([[MAIL, -1, *neo4j_write._NOTHING]]), first=1 << 60).consume()
         with pytest.raises(StoreUnavailable, match=r"(took|waited) too long"):
             store.write(late)
         assert [key for key, *_ in cypher(KINDS["identifiers"])] == [MAIL]
