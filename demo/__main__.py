@@ -35,6 +35,8 @@ _SLOW = {"shipping_agent": 0.4, "storage_partner": 0.25, "newsletter_system": 0.
 """Seconds that some targets take for a command; everybody else is quick."""
 _START_SECONDS_MAX = 20
 _CASCADE_SECONDS_MAX = 30
+_TICK_SECONDS = 1
+"""So often the pipeline looks for what is due."""
 _BATCH = 500
 _TOKEN = "for-this-folder-only"  # noqa: S105 - opens nothing but the demo's own process
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
@@ -61,7 +63,7 @@ class World:
             self.port = int(probe.getsockname()[1])
         self.environment = {
             **os.environ, "LINEAGE_DATA": str(self.data), "LINEAGE_PORT": str(self.port), "LINEAGE_HOST": "127.0.0.1",
-            "LINEAGE_SETTINGS": str(SETTINGS), "LINEAGE_TOKEN": _TOKEN,
+            "LINEAGE_SETTINGS": str(SETTINGS), "LINEAGE_TOKEN": _TOKEN, "LINEAGE_TICK_SECONDS": str(_TICK_SECONDS),
         }  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -166,8 +168,14 @@ def furnish(world: World, given: Sequence[Delivery]) -> list[Service]:
 
 
 async def compare(world: World, services: Sequence[Service]) -> None:
-    """Compare what the lineage says of every customer with what the systems have on file, until both say the same."""
+    """Compare what the lineage says of every customer with what the systems have on file, until both say the same.
+
+    Before that, wait until what had run out when it came in is swept: until nobody is told anything for some ticks.
+    """
     started = time.monotonic()
+    swept = -1
+    while swept != (swept := sum(s.carried_out for s in services)):
+        await asyncio.sleep(2 * _TICK_SECONDS)
     async with world.api as api:
         while True:
             pairs, differing = 0, list[str]()

@@ -76,7 +76,7 @@ class SQLiteFile:
             if self._version() == (0, 0):
                 self._create()
         elif self._expect_ours() == (0, 0):
-            msg = f"{self.path}: the file holds no lineage"
+            msg = f"{self.path}: the file holds no lineage yet; if a pipeline has only just started, ask again"
             raise StoreUnavailable(msg)
 
     def _version(self) -> tuple[int, int]:

@@ -31,7 +31,8 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULES = (
     "lineage/closings.py", "lineage/keeping.py", "lineage/clocks.py", "lineage/ending.py", "lineage/rights.py",
     "lineage/requests.py", "lineage/hindsight.py", "lineage/erasing.py", "lineage/opting_out.py",
-    "lineage/restricting.py", "lineage/access.py",
+    "lineage/restricting.py", "lineage/access.py", "lineage/holding.py", "lineage/passing_on.py", "lineage/guards.py",
+    "lineage/events.py",
 )  # fmt: skip
 UNIT = ("hindsight", "clocks", "due", "rights", "ending", "guards", "holding", "finer_points", "pipeline")
 _SURVIVED, _KILLED, _BROKEN = 0, 1, 2
