@@ -174,7 +174,7 @@ async def compare(world: World, services: Sequence[Service]) -> None:
     """
     started = time.monotonic()
     swept = -1
-    while swept != (swept := sum(s.carried_out for s in services)):
+    while swept != (swept := sum(s.carried_out for s in services)):  # noqa: ASYNC110 - they tell it in no other way
         await asyncio.sleep(2 * _TICK_SECONDS)
     async with world.api as api:
         while True:

@@ -20,7 +20,7 @@ from lineage.keeping import Keeping, keeping_now, keeping_of, keepings
 from lineage.opting_out import channels_of
 from lineage.policy import Basis, LinkRule, Policy
 from lineage.rehearsal import Delivery, Rehearsal
-from lineage.rights import CHANNEL_TERM, marketing_of
+from lineage.rights import ARTICLE, CHANNEL_TERM, marketing_of, right_ids
 from lineage.scenario import Row
 from lineage.subject import DoNotUse, Item, Subject, Use
 from lineage.verdicts import verdicts_of
@@ -180,10 +180,12 @@ def _hidden(s: Subject, item: Item) -> bool:
     return any(d.hidden and (not d.categories or item.category in d.categories) for d in s.do_not_use)
 
 
-def _absent(_r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
+def _absent(r: Rehearsal, s: Subject, row: Row, category: str, _day: dt.date) -> Found:
     items = _items(s, row, category, ending=True)
     listed = any(d.target == row.target and row.target and (not category or category in d.categories) for d in s.do_not_use)
-    return not items and not listed, _explain_absence(s, row, category), _describe(s, items) if items else "it is on the list"
+    before = right_ids(s, "erasure") if r.taken_over(row.controller, row.person) else ()
+    reasons = [*_explain_absence(s, row, category), *before]
+    return not items and not listed, reasons, _describe(s, items) if items else "it is on the list"
 
 
 def _told(r: Rehearsal, s: Subject, row: Row, category: str, kinds: Iterable[str], day: dt.date | None) -> list[Delivery]:
@@ -338,6 +340,9 @@ def _not_told(r: Rehearsal, s: Subject, row: Row, category: str, day: dt.date) -
     ids += [i for k in kept for i in k.reasons]
     if len(r.policies) > 1:
         ids += [g.id for p in r.policies.values() for g in p.guards]
+    if not s.cases:  # what others asked for is theirs alone
+        asked = {step.what for step in r.scenario.steps if step.kind == "request" and step.controller == row.controller}
+        ids += [i for right in sorted(asked & ARTICLE.keys()) for i in right_ids(s, right)]
     return not told, ids, f"{told[0].kind} went out on {told[0].day}" if told else ""
 
 

@@ -238,6 +238,8 @@ class Writer:
         made = [(*key_of(controller, kind, value), kind, value) for kind, value in given]
         if successor is not None:
             made = [(*successor(i[0], i[2], i[3]), i[2], i[3]) for i in made]
+        if len(made) == 1:
+            return Known((made[0][0],), tuple(made), (made[0][2],), (), ())
         persons = sorted((i for i in made if i[2] not in DEVICE_KINDS), key=lambda i: PERSON_KINDS.index(i[2]))
         devices = [i for i in made if i[2] in DEVICE_KINDS]
         first, *others = [i[0] for i in (*persons, *devices)]

@@ -218,8 +218,8 @@ def read(s: Subject, q: Question) -> Answer:
     own = [i for i in usable(s, activity) if i.target == q.target and i.category in q.categories]
     has = {i.category for i in own}
     others = [i for i in items if i.category not in has]
-    if others or not set(q.categories) <= set(activity.categories):
-        gone = [i for c in q.categories if c not in has for i in lacking(s, activity, (c,)) or ()]
+    gone = [i for c in q.categories if c not in has for i in lacking(s, activity, (c,)) or ()]
+    if others or gone or not set(q.categories) <= set(activity.categories):
         holders = {policy.activities[i.activity].id: None for i in others if i.activity in policy.activities}
         return _no(s, *rules, *(i for x in others for i in x.why), *gone, activity.id, *holders)
     return _yes(s, *rules, activity.id, *(i for x in own for i in x.why))

@@ -309,6 +309,11 @@ class Rehearsal:
         """Give all data subjects whom the name has meant, one after each erasure, the latest first: keys and states."""
         return self._bearers(controller, self.bearer(person))
 
+    def taken_over(self, controller: str, person: str) -> bool:
+        """Tell whether one of the person's identifiers was somebody's who was erased: of that one, nothing is left for the next."""
+        keys = {self.pipeline.keys.key(controller, *i)[0] for i in self.identifiers(person).items()}
+        return bool(self.store.tombstones(keys))
+
     def sharing(self, controller: str, person: str) -> Iterator[tuple[int, Subject]]:
         """Give all data subjects who bear, or bore, one of a person's identifiers: an event may have been about any of them."""
         for identifier in self.identifiers(person).items():

@@ -151,7 +151,9 @@ class Runner:
         """Make the mistake, run the tests, and say by the exit status whether one has noticed; never return."""
         try:
             _make(importlib.import_module(path.removesuffix(".py").replace("/", ".")), mutant)
-        except BaseException:
+        except Exception:
+            if not isinstance(mutant.statement, ast.FunctionDef):
+                os._exit(_KILLED)  # with such a constant the module cannot be imported
             traceback.print_exc()
             os._exit(_BROKEN)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)  # a mistake that never comes back is noticed, too
