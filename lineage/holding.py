@@ -7,7 +7,7 @@ joins of devices and conditions stand in the way where the policy says so; what 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -142,13 +142,27 @@ def systems_of(activity: Activity, base: str) -> Ids:
     return activity.feeds.get(base, activity.systems) if activity.feeds else activity.systems
 
 
-def lets_in(s: Subject, target: str, category: str, type_: str) -> bool:
-    """Tell whether a system that is a recipient too may hold the category after an event of the type."""
-    recipient = s.policy.recipients.get(target)
-    return recipient is None or (
-        (recipient.receives is None or category in recipient.receives)
-        and (not recipient.reached_by or type_ in recipient.reached_by)
-    )
+def may_lie(s: Subject, activity: Activity, system: str, category: str, type_: str) -> bool:
+    """Tell whether the category may come to lie in a system of the activity's after an event of the type.
+
+    One that is a recipient too holds only what reaches it as such.
+    """
+    if category not in activity.in_systems.get(system, (category,)):
+        return False
+    recipient = s.policy.recipients.get(system)
+    return recipient is None or (receives(recipient, category) and (not recipient.reached_by or type_ in recipient.reached_by))
+
+
+def reached(s: Subject, activity: Activity, type_: str, *, carries: bool = True) -> Iterator[Recipient]:
+    """Give the recipients that an event of the type reaches for an activity; what is a system too is fed as one.
+
+    Those that the policy does not bind to events of certain types are reached by all that carry something.
+    """
+    for name in activity.recipients:
+        recipient = s.policy.recipients[name]
+        bound = type_ in recipient.reached_by if recipient.reached_by else carries
+        if bound and name not in s.policy.systems and recipient.role not in (Role.SOURCE, Role.UNCONTROLLED):
+            yield recipient
 
 
 def receives(recipient: Recipient, category: str) -> bool:
@@ -211,12 +225,7 @@ def stopped(s: Subject, activity: Activity, e: Happening) -> Reasons | None:
     for entry in s.do_not_use:
         if advertises and entry.scope == "direct_marketing" and not renewed(s, activity, entry):
             return s.cite(*entry.reasons, *consent_ids(s, activity))
-    imported = e.type == "data.imported"
-    if (
-        activity.name in s.reading.needing_consent
-        and not imported
-        and not consented(s, activity, e.base, derived=e.type == "data.derived")
-    ):
+    if activity.name in s.reading.needing_consent and not consented(s, activity, e.base, derived=e.type == "data.derived"):
         return s.cite(*consent_ids(s, activity), s.policy.soft_opt_in or "", *s.soft_closed)
     return None
 
@@ -286,9 +295,7 @@ def _to_systems(s: Subject, e: Happening, activity: Activity, base: str, categor
     verdicts: list[Verdict] = []
     for system in systems_of(activity, base):
         for category in sorted(categories):
-            if system in activity.in_systems and category not in activity.in_systems[system]:
-                continue
-            if not lets_in(s, system, category, e.type):
+            if not may_lie(s, activity, system, category, e.type):
                 continue
             rule = narrowed(s, activity, system, category, e)
             if rule is not None:
@@ -314,17 +321,12 @@ def _recipients(s: Subject, e: Happening, activity: Activity, held: frozenset[st
 def _to_recipients(s: Subject, e: Happening, activity: Activity, held: frozenset[str], cites: Ids, *, carries: bool) -> Landing:
     placed: list[Placed] = []
     verdicts: list[Verdict] = []
-    for name in activity.recipients:
-        recipient = s.policy.recipients[name]
-        if name in s.policy.systems or recipient.role in (Role.SOURCE, Role.UNCONTROLLED):
-            continue
-        if e.type not in recipient.reached_by if recipient.reached_by else not carries:
-            continue
+    for recipient in reached(s, activity, e.type, carries=carries):
         for category in sorted(held):
             if receives(recipient, category):
-                tags = tags_of(s, e, name, activity.name, category)
-                placed.append(Placed(name, category, (*cites, activity.id, recipient.id, *tags.cites), tags.tags))
-                verdicts.append(Verdict("allowed", s.cite(activity.id, recipient.id, *cites), name, category))
+                tags = tags_of(s, e, recipient.name, activity.name, category)
+                placed.append(Placed(recipient.name, category, (*cites, activity.id, recipient.id, *tags.cites), tags.tags))
+                verdicts.append(Verdict("allowed", s.cite(activity.id, recipient.id, *cites), recipient.name, category))
     return Landing(tuple(placed), tuple(verdicts))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from lineage.calendar import EEA
 from lineage.ending import target_ids
 from lineage.guards import disclosure, openings, reported, secret
-from lineage.holding import Happening, consented, elsewhere_ids, narrowed, put, receives, stopped, verdict
+from lineage.holding import Happening, consented, elsewhere_ids, may_lie, narrowed, put, reached, receives, stopped, verdict
 from lineage.policy import Activity, Ids
 from lineage.rights import CHANNEL_TERM
 from lineage.subject import DoNotUse, Subject
@@ -27,15 +27,12 @@ def derived(s: Subject, e: Happening) -> None:
         return
     for category in sorted(e.categories & set(activity.categories)):
         for system in activity.systems:
-            if system in activity.in_systems and category not in activity.in_systems[system]:
-                continue
-            if narrowed(s, activity, system, category, e) is None:
+            if may_lie(s, activity, system, category, e.type) and narrowed(s, activity, system, category, e) is None:
                 put(s, e, system, activity.name, category, (activity.id,))
                 verdict(s, e, "allowed", s.cite(activity.id), system, (category,))
-        for name in activity.recipients:
-            recipient = s.policy.recipients[name]
-            if receives(recipient, category) and not recipient.reached_by:
-                put(s, e, name, activity.name, category, (activity.id, recipient.id))
+        for recipient in reached(s, activity, e.type):
+            if receives(recipient, category):
+                put(s, e, recipient.name, activity.name, category, (activity.id, recipient.id))
 
 
 def copied(s: Subject, e: Happening) -> None:
