@@ -34,7 +34,7 @@ MODULES = (
     "lineage/restricting.py", "lineage/access.py", "lineage/holding.py", "lineage/passing_on.py", "lineage/guards.py",
     "lineage/events.py",
 )  # fmt: skip
-UNIT = ("hindsight", "clocks", "due", "rights", "ending", "guards", "holding", "finer_points", "pipeline")
+UNIT = ("hindsight", "clocks", "due", "rights", "ending", "guards", "holding", "passing_on", "events", "finer_points", "pipeline")
 _SURVIVED, _KILLED, _BROKEN = 0, 1, 2
 
 

@@ -334,6 +334,20 @@ def test_a_reader_sees_what_its_activity_holds_there() -> None:
     assert not answer(s, "read", target="shop", reader="offers", categories=("address", "phone"))[0]
 
 
+def test_a_reader_of_what_is_erased_everywhere_is_turned_away() -> None:
+    """That nobody else holds it either is no leave to look: it may lie there still, with a system that has not answered."""
+    p = Person(policy(activities=[activity("selling"), activity("helping", events=["support"])], guards=READ))
+    p.event("order.placed", "2024-03-01", "order:1", terms="name")
+    asked = {"target": "shop", "categories": ("name",)}
+    assert p.ask("read", reader="selling", **asked).allowed
+    assert p.ask("read", reader="selling", target="shop", categories=("email",)).allowed, "what it never had, it may look for"
+    case = p.request("erasure", "2024-03-02")
+    p.answer("2024-03-03")
+    found = p.ask("read", reader="selling", **asked)
+    assert not found.allowed
+    assert found.reasons == ("G-R", *case.reasons, "T-selling")
+
+
 def test_a_list_of_do_not_use_is_for_its_reader_only() -> None:
     rows = [{"id": "X-1", "keeps": "list", "system": "desk"}, {"id": "X-2", "keeps": "list", "reader": "mailer"}]
     s = subject(suppression=rows)
