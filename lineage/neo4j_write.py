@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, LiteralString
 
@@ -157,16 +157,34 @@ _LOCK: LiteralString = (
     " count(CASE WHEN before IS NULL THEN 1 END), collect(CASE WHEN watched THEN r[0] END),"
     " collect(CASE WHEN before <> 0 AND NOT newer THEN r[0] END)"
 )
+_IDENTITY: LiteralString = ", k.check = r[1], k.controller = $owners[r[4]][0], k.kind = $owners[r[4]][1], k.sealed = sealed"
 _NEW: LiteralString = SEALED_ROWS + "MERGE (k:Key {key: r[0]}) ON CREATE SET "
 _NEW_END: LiteralString = (
-    ", k.version = $first, k.check = r[1], k.controller = $owners[r[4]][0], k.kind = $owners[r[4]][1], k.sealed = sealed,"
-    " k.due = r[2], k.latest = r[3]"
-    " ON MATCH SET k.version = k.version + 1, " + _LATEST + " RETURN"
+    _IDENTITY + ", k.version = $first, k.due = r[2], k.latest = r[3] ON MATCH SET k.version = k.version + 1, " + _LATEST + " RETURN"
     " collect(CASE WHEN k.version <> $first THEN r[0] END), count(CASE WHEN k.version IS NULL THEN 1 END),"
     " collect(CASE WHEN k.watched THEN r[0] END)"
 )
 _NEW_PERSONS: LiteralString = _NEW + "k:Identifier:DataSubject" + _NEW_END
 _NEW_DEVICES: LiteralString = _NEW + "k:Identifier:Device" + _NEW_END
+
+
+def _by_label(
+    rows: list[Identifier], persons: LiteralString, devices: LiteralString
+) -> Iterator[tuple[LiteralString, list[Identifier]]]:
+    """Give the statement for persons' identifiers and that for devices, each with its rows, where it has any."""
+    own = [i for i in rows if i.kind != _DEVICE]
+    others = [i for i in rows if i.kind == _DEVICE]
+    return ((statement, part) for statement, part in ((persons, own), (devices, others)) if part)
+
+
+def _identities(rows: list[Identifier], work: Work) -> dict[str, object]:
+    """Give identifiers as the values of a statement: [key, check, due date, newest event, owner], with what `owner` stands for."""
+    owners = {owner: n for n, owner in enumerate(sorted({(i.controller, i.kind) for i in rows}))}
+    due, spans = work.batch.due, work.spans
+    numbers = [[i.key, i.check, due.get(i.key), spans.get(i.key, _NOTHING)[1], owners[i.controller, i.kind]] for i in rows]
+    return {"rows": lines(numbers), "owners": list(map(list, owners)), "sealed": [i.sealed for i in rows]}
+
+
 _STONES: LiteralString = KEYS + "MATCH (t:Tombstone {key: key}) USING INDEX SEEK t:Tombstone(key) RETURN t.key, t.at"
 
 
@@ -199,19 +217,8 @@ async def _lock(tx: Transaction, work: Work) -> Made:
         made.keys.update(keys)
         made.watched.update(watched)
         made.older.update(older)
-    owners = {owner: n for n, owner in enumerate(sorted({(i.controller, i.kind) for i in work.new}))}
-    for statement, part in (
-        (_NEW_PERSONS, [i for i in work.new if i.kind != _DEVICE]),
-        (_NEW_DEVICES, [i for i in work.new if i.kind == _DEVICE]),
-    ):
-        if not part:
-            continue
-        numbers = [
-            [i.key, i.check, work.batch.due.get(i.key), work.spans.get(i.key, _NOTHING)[1], owners[i.controller, i.kind]]
-            for i in part
-        ]
-        named = {"owners": list(map(list, owners)), "sealed": [i.sealed for i in part]}
-        [[there, vanished, watched]] = await ask(tx, statement, rows=lines(numbers), first=first, **named)
+    for statement, part in _by_label(work.new, _NEW_PERSONS, _NEW_DEVICES):
+        [[there, vanished, watched]] = await ask(tx, statement, first=first, **_identities(part, work))
         made.whole |= {i.key for i in part}.difference(there)
         made.watched.update(watched)
         made.older.update(there)
@@ -257,13 +264,8 @@ async def lock_types(tx: Transaction) -> None:
 
 
 _CHECKS: LiteralString = "UNWIND $keys AS key " + OF_KEY + "WHERE k:Identifier RETURN collect([k.key, k.check])"
-_PERSONS: LiteralString = (
-    "UNWIND $rows AS r " + OF_ROW + "SET k:Identifier:DataSubject,"
-    " k.check = r[1], k.controller = r[2], k.kind = r[3], k.sealed = r[4]"
-)
-_DEVICES: LiteralString = (
-    "UNWIND $rows AS r " + OF_ROW + "SET k:Identifier:Device, k.check = r[1], k.controller = r[2], k.kind = r[3], k.sealed = r[4]"
-)
+_PERSONS: LiteralString = SEALED_ROWS + OF_ROW + "SET k:Identifier:DataSubject" + _IDENTITY
+_DEVICES: LiteralString = SEALED_ROWS + OF_ROW + "SET k:Identifier:Device" + _IDENTITY
 
 
 async def _write_identifiers(tx: Transaction, work: Work, made: Made) -> int:
@@ -276,13 +278,9 @@ async def _write_identifiers(tx: Transaction, work: Work, made: Made) -> int:
     if any(i.check != checks.get(i.key, rows[i.key].check) for i in work.batch.identifiers):
         msg = "two identifiers share a key; rotate the controller's hash key"
         raise IdentifierCollision(msg)
-    bare = [list(row) for key, row in sorted(rows.items()) if key not in checks and key not in made.whole]
-    for statement, part in (
-        (_PERSONS, [r for r in bare if r[3] != _DEVICE]),
-        (_DEVICES, [r for r in bare if r[3] == _DEVICE]),
-    ):
-        if part:
-            await ask(tx, statement, rows=part)
+    bare = [row for key, row in sorted(rows.items()) if key not in checks and key not in made.whole]
+    for statement, part in _by_label(bare, _PERSONS, _DEVICES):
+        await ask(tx, statement, **_identities(part, work))
     return len(bare) + len(made.whole)
 
 
