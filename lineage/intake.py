@@ -44,6 +44,11 @@ class Received(NamedTuple):
     offset: int
     value: bytes
 
+    @property
+    def evidence(self) -> int:
+        """Give the place in the topic as the one number that an observation keeps of it."""
+        return self.partition << 40 | self.offset
+
 
 class Prepared(NamedTuple):
     """An event as it was read: what it says, and its facts, whoever bears its identifiers by now."""
@@ -102,7 +107,7 @@ class Intake:
         tagged = self.tag(record.value)
         if tagged.controller not in self._policies:
             raise Undecodable(_NO_POLICY)
-        return Prepared(tagged, self.writer.rows(tagged, record.partition << 40 | record.offset))
+        return Prepared(tagged, self.writer.rows(tagged, record.evidence))
 
     def look_ahead(self, found: Sequence[Prepared | BadEvent]) -> Ahead | None:
         """Read what a batch will need of the store, while another one is written; None where memory knows it better.
@@ -192,7 +197,7 @@ class Intake:
         for tagged, plain, record in pending:
             rows = plain
             if stones and any(k in stones for k in rows.keys):
-                rows, erased = self._successors.route(tagged, rows, stones, batch, record.partition << 40 | record.offset, now)
+                rows, erased = self._successors.route(tagged, rows, stones, batch, record.evidence, now)
                 taken.touched |= erased
             if not rows.keys or not self.reactions.relevant(tagged):
                 taken.dropped += 1
