@@ -142,15 +142,17 @@ def systems_of(activity: Activity, base: str) -> Ids:
     return activity.feeds.get(base, activity.systems) if activity.feeds else activity.systems
 
 
-def may_lie(s: Subject, activity: Activity, system: str, category: str, type_: str) -> bool:
-    """Tell whether the category may come to lie in a system of the activity's after an event of the type.
-
-    One that is a recipient too holds only what reaches it as such.
-    """
-    if category not in activity.in_systems.get(system, (category,)):
-        return False
+def has_place(s: Subject, activity: Activity, system: str, category: str) -> bool:
+    """Tell whether the activity may have the category in the system; one that is a recipient too has only what it receives."""
     recipient = s.policy.recipients.get(system)
-    return recipient is None or (receives(recipient, category) and (not recipient.reached_by or type_ in recipient.reached_by))
+    return category in activity.in_systems.get(system, (category,)) and (recipient is None or receives(recipient, category))
+
+
+def may_lie(s: Subject, activity: Activity, system: str, category: str, type_: str) -> bool:
+    """Tell whether the category may come to lie in a system of the activity's after an event of the type."""
+    recipient = s.policy.recipients.get(system)
+    bound = recipient is not None and recipient.reached_by and type_ not in recipient.reached_by
+    return not bound and has_place(s, activity, system, category)
 
 
 def reached(s: Subject, activity: Activity, type_: str, *, carries: bool = True) -> Iterator[Recipient]:
@@ -215,6 +217,11 @@ def narrowed(s: Subject, activity: Activity, system: str, category: str, e: Happ
     if not s.devices and category in s.reading.of_devices:
         return next((r for r in s.policy.links if r.unjoined), None)
     return None
+
+
+def apart(s: Subject, rule: LinkRule) -> Reasons:
+    """Give the reasons why what has not been joined to the person is not theirs."""
+    return s.cite(rule.id, *(r.id for r in s.policy.links if r.unjoined))
 
 
 def stopped(s: Subject, activity: Activity, e: Happening) -> Reasons | None:
@@ -299,9 +306,8 @@ def _to_systems(s: Subject, e: Happening, activity: Activity, base: str, categor
                 continue
             rule = narrowed(s, activity, system, category, e)
             if rule is not None:
-                unjoined = [r.id for r in s.policy.links if r.unjoined]
                 if category in e.categories:
-                    verdicts.append(Verdict("blocked", s.cite(rule.id, *unjoined), system, category))
+                    verdicts.append(Verdict("blocked", apart(s, rule), system, category))
                 continue
             links = [r.id for r in s.policy.links if r.activity == activity.name and system in r.systems]
             joined = [r.id for r in s.policy.links if r.device] if e.base == "cookie" or links else []

@@ -8,10 +8,26 @@ from __future__ import annotations
 from lineage.calendar import EEA
 from lineage.ending import target_ids
 from lineage.guards import disclosure, openings, reported, secret
-from lineage.holding import Happening, consented, elsewhere_ids, may_lie, narrowed, put, reached, receives, stopped, verdict
+from lineage.holding import (
+    Happening,
+    apart,
+    carried,
+    consent_ids,
+    consented,
+    elsewhere_ids,
+    has_place,
+    leftovers,
+    may_lie,
+    narrowed,
+    put,
+    reached,
+    receives,
+    stopped,
+    verdict,
+)
 from lineage.policy import Activity, Ids
 from lineage.rights import CHANNEL_TERM
-from lineage.subject import DoNotUse, Subject
+from lineage.subject import DoNotUse, Subject, Use
 
 
 def derived(s: Subject, e: Happening) -> None:
@@ -20,36 +36,56 @@ def derived(s: Subject, e: Happening) -> None:
     if activity is None:
         verdict(s, e, "blocked", s.cite(*(r.id for r in s.policy.rights if r.right == "purpose"), "gdpr:5"))
         return
+    listed = sorted(e.categories & carried(s, e, activity))
+    leftovers(s, e, listed, [activity])
     reasons = stopped(s, activity, e)
     if reasons is not None:
         for target in activity.systems:
-            verdict(s, e, "blocked", reasons, target, sorted(e.categories))
+            verdict(s, e, "blocked", reasons, target, listed)
         return
-    for category in sorted(e.categories & set(activity.categories)):
-        for system in activity.systems:
-            if may_lie(s, activity, system, category, e.type) and narrowed(s, activity, system, category, e) is None:
-                put(s, e, system, activity.name, category, (activity.id,))
-                verdict(s, e, "allowed", s.cite(activity.id), system, (category,))
+    for category in listed:
+        places = [x for x in activity.systems if may_lie(s, activity, x, category, e.type)]
+        parted = {x: rule for x in places if (rule := narrowed(s, activity, x, category, e)) is not None}
+        for system in places:
+            if system in parted:
+                verdict(s, e, "blocked", apart(s, parted[system]), system, (category,))
+                continue
+            put(s, e, system, activity.name, category, (activity.id,))
+            verdict(s, e, "allowed", s.cite(activity.id), system, (category,))
+        if places and len(parted) == len(places):
+            continue  # It is nobody's yet, so nobody is told of it.
         for recipient in reached(s, activity, e.type):
             if receives(recipient, category):
                 put(s, e, recipient.name, activity.name, category, (activity.id, recipient.id))
+                verdict(s, e, "allowed", s.cite(activity.id, recipient.id), recipient.name, (category,))
+
+
+_LASTING = frozenset({"derived", "undeclared", "consent_proof"})
+"""Marks of the data themselves, wherever they lie."""
 
 
 def copied(s: Subject, e: Happening) -> None:
     """Take note that a system has passed categories to another."""
     source, to = str(e.fields.get("from")), str(e.fields.get("to"))
-    links = [r.id for r in s.policy.links if r.id in s.policy.cited_with] or []
+    links = [r.id for r in s.policy.links if r.id in s.policy.cited_with]
     ids = [*links, *target_ids(s, to)]
     for category in sorted(e.categories):
         if s.policy.categories[category].collected_by not in (None, to):
             verdict(s, e, "blocked", elsewhere_ids(s, e), to, (category,))
             continue
         held = [i for i in s.live() if i.target == source and i.category == category]
-        there = [a for a in s.policy.activities.values() if to in a.systems and category in a.categories]
+        naming = [a for a in s.policy.activities.values() if to in a.systems and category in a.categories]
+        there = [a for a in naming if has_place(s, a, to, category)]
         apart = bool(there) and all(a.marketing for a in there) and not {a.name for a in there} & {i.activity for i in held}
         if held and not apart:
             for item in held:
-                put(s, e, to, item.activity, category, (*ids, *sorted(item.cites)), matter=item.matter)
+                cites = (*ids, *sorted(item.cites))
+                copy = put(
+                    s, e, to, item.activity, category, cites, use=item.use, why=item.why, source=item.source, matter=item.matter
+                )
+                copy.tags.update(_LASTING & item.tags)
+                if copy.use is Use.KEPT:
+                    copy.claimed, copy.asked = item.claimed, item.asked
             continue
         for activity in there:  # A place that is there for marketing has it for that, whatever the source holds it for.
             reasons = stopped(s, activity, e)
@@ -145,7 +181,7 @@ def imported(s: Subject, e: Happening) -> None:
     listing = [a for a in at_system if any(k.base in a.events for k in e.kinds)] or at_system
     refusal = import_refusal(s, e, listing)
     source = str(e.fields["origin"]) if e.fields.get("origin") else None
-    guards = s.cite(*(g.id for g in s.policy.guards if g.on == "import"))
+    guards = s.cite(*(i for g in s.policy.guards if g.on == "import" for i in (g.id, *g.cites)))
     if refusal is not None:
         outcome, reasons = refusal
         verdict(s, e, outcome, reasons, into, sorted(e.categories))
@@ -153,12 +189,26 @@ def imported(s: Subject, e: Happening) -> None:
         return
     gated = any(g.needs == "consent" for g in s.policy.guards if g.on == "import")
     for category in sorted(e.categories):
-        takers = [a for a in listing if category in a.categories and a.name not in s.objected
-                  and not kept_out(s, a, category) and not (gated and a.needs_consent and not consented(s, a, e.base))]  # fmt: skip
-        for activity in takers:
+        fitting = [a for a in listing if category in a.categories and has_place(s, a, into, category)]
+        shut = {a.name: why for a in fitting if (why := _shut_to_imports(s, e, a, category, gated=gated))}
+        for activity in fitting:
+            if activity.name in shut:
+                continue
             cites = (*guards, activity.id, *(k.id for k in e.kinds), *(target_ids(s, source) if source else ()))
             put(s, e, into, activity.name, category, cites, source=source)
             verdict(s, e, "allowed", s.cite(*cites), into, (category,))
-        if not takers:
-            entries = [i for a in listing for i in kept_out(s, a, category)]
-            verdict(s, e, "blocked", s.cite(*entries, *guards, *(a.id for a in listing)), into, (category,))
+        if len(shut) == len(fitting):
+            reasons = s.cite(*(i for why in shut.values() for i in why), *guards, *(a.id for a in listing))
+            verdict(s, e, "blocked", reasons, into, (category,))
+            s.note("logged", reasons, about="import blocked", target=into)
+
+
+def _shut_to_imports(s: Subject, e: Happening, activity: Activity, category: str, *, gated: bool) -> Ids:
+    """Say why an activity may not take the category from a source, nothing if it may."""
+    if activity.name in s.objected:
+        return s.objected[activity.name]
+    refused = kept_out(s, activity, category)
+    if refused:
+        return refused
+    lacking = gated and activity.needs_consent and not consented(s, activity, e.base)
+    return consent_ids(s, activity) or (activity.id,) if lacking else ()

@@ -8,7 +8,7 @@ import pytest
 from person import SKELETON, Person, activity, policy, recipient
 
 from lineage.passing_on import kept_out
-from lineage.subject import DoNotUse, Grant
+from lineage.subject import DoNotUse, Grant, Use
 
 SYSTEMS = [*SKELETON["systems"], {"id": "Y-LIST", "name": "list"}]
 EVENTS = [*SKELETON["events"], {"id": "E-BROKER", "kind": "broker_import", "carries": ["name"]}]
@@ -68,8 +68,10 @@ def test_a_conclusion_lies_in_the_systems_of_its_activity_and_goes_to_its_recipi
     row = activity("selling", systems=["shop", "desk"], recipients=["carrier"], in_systems={"desk": ["email"]})
     p = told(person(row, recipients=parties), "derived", "name email phone", activity="selling")
     assert p.held() == {(t, "selling", c) for t, c in (("shop", "name"), ("shop", "email"), ("desk", "email"), ("carrier", "name"))}
-    assert outcomes(p, "derived") == {("allowed", t, c) for t, c in (("shop", "name"), ("shop", "email"), ("desk", "email"))}
-    assert reasons(p, "derived", "allowed") == ("T-selling",)
+    taken = (("shop", "name"), ("shop", "email"), ("desk", "email"), ("carrier", "name"))
+    assert outcomes(p, "derived") == {("quarantined", "", "phone")} | {("allowed", t, c) for t, c in taken}
+    assert reasons(p, "derived", "allowed", "email") == ("T-selling",)
+    assert reasons(p, "derived", "quarantined") == ("gdpr:5", "T-selling")
     assert p.item("shop", "selling", "name").cites == {"T-selling"}
     assert p.item("carrier", "selling", "name").cites == {"T-selling", "R-carrier"}
 
@@ -78,7 +80,7 @@ def test_a_conclusion_needs_what_the_activity_needs() -> None:
     row = {**NEWS, "systems": ["desk", "list"]}
     p = told(person(row), "derived", "name phone", activity="news")
     assert p.held() == set()
-    assert outcomes(p, "derived") == {("blocked", t, c) for t in ("desk", "list") for c in ("name", "phone")}
+    assert outcomes(p, "derived") == {("quarantined", "", "phone")} | {("blocked", t, "name") for t in ("desk", "list")}
     assert reasons(p, "derived", "blocked") == ("T-news",)
 
 
@@ -87,12 +89,54 @@ def test_a_conclusion_waits_for_a_device_where_the_data_would() -> None:
     p = person(activity("selling", systems=["shop", "desk"]), links=[rule])
     told(p, "derived", "name email", activity="selling")
     assert {(t, c) for t, _, c in p.held()} == {("shop", "name"), ("shop", "email"), ("desk", "email")}
+    assert reasons(p, "derived", "blocked") == ("L-1",)
     p.s.devices["device:1"] = 1
     told(p, "derived", activity="selling")
     assert ("desk", "selling", "name") in p.held()
 
 
+def test_a_party_is_told_of_a_conclusion_as_soon_as_it_is_the_persons_somewhere() -> None:
+    rule = {"id": "L-1", "takes_up": ["name"], "activity": "selling", "systems": ["desk"], "needs": "device"}
+    for systems, told_of in (["desk"], False), (["shop", "desk"], True), ([], True):
+        row = activity("selling", systems=systems, recipients=["carrier"])
+        p = told(person(row, links=[rule], recipients=[recipient("carrier")]), "derived", activity="selling")
+        assert (("carrier", "selling", "name") in p.held()) is told_of
+
+
+def test_a_conclusion_that_an_activity_takes_only_of_some_is_not_taken_of_others() -> None:
+    row = activity("selling", conditional={"if": "has_account", "categories": ["email"]})
+    p = told(person(row), "derived", "name email", activity="selling")
+    assert p.held() == {("shop", "selling", "name")}
+
+
 # -- what is copied ----------------------------------------------------------------------------------------------------
+
+
+def test_a_copy_of_what_is_kept_for_a_claim_is_kept_for_it_too() -> None:
+    hold = {"id": "H-1", "kind": "legal_claim", "blocks": ["erasure", "retention"], "while": {"opened_by": ["claim.opened"]},
+            "closed_by": [{"all": ["claim.closed"]}], "scope": {"activities": ["selling"]}}  # fmt: skip
+    clock = {"id": "K-1", "activities": ["selling"], "anchor": "collected", "duration": "P2M"}
+    p = ordered(person(activity("selling", retention=["K-1"]), retention=[clock], holds=[hold]))
+    p.event("claim.opened", "2024-03-02", "claim:1", about="order:1", terms="").on("2024-05-10")
+    p.event("data.copied", "2024-05-11", terms="name", to="desk", **{"from": "shop"})
+    original, copy = p.item("shop", "selling", "name"), p.item("desk", "selling", "name")
+    assert original.use is Use.KEPT
+    assert (copy.use, copy.claimed) == (original.use, original.claimed)
+    assert copy.why[:2] == original.why[:2] == ("H-1", "gdpr:17")
+
+
+def test_a_copy_has_the_source_and_the_marks_of_the_data_and_not_those_of_their_place() -> None:
+    p = ordered(person(activity("selling")))
+    item = p.item("shop", "selling", "name")
+    item.source = "broker"
+    item.tags.update(("derived", "outside_eea"))
+    copy = copied(p).item("desk", "selling", "name")
+    assert (copy.source, copy.tags) == ("broker", {"derived"})
+
+
+def test_a_copy_of_what_nobody_told_of_is_not_for_what_has_it_elsewhere() -> None:
+    rows = activity("asking", systems=["desk"], in_systems={"desk": ["email"]}), activity("helping", systems=["desk"])
+    assert copied(person(*rows)).held() == {("desk", "helping", "name")}
 
 
 def test_a_copy_rests_on_what_the_original_does_and_on_where_it_lies() -> None:
@@ -291,9 +335,9 @@ def test_an_import_is_held_for_the_activities_that_list_such_a_delivery() -> Non
     p = imported(person(*rows, guards=[TAG, READ], recipients=[recipient("broker", "source")]), origin="broker")
     assert p.held() == {("desk", "enriching", "name")}
     item = p.item("desk", "enriching", "name")
-    assert (item.source, item.cites) == ("broker", {"G-I", "T-enriching", "E-BROKER", "R-broker"})
+    assert (item.source, item.cites) == ("broker", {"G-I", "C-I", "T-enriching", "E-BROKER", "R-broker"})
     assert outcomes(p, "imported") == {("allowed", "desk", "name")}
-    assert reasons(p, "imported", "allowed") == ("G-I", "T-enriching", "E-BROKER", "R-broker")
+    assert reasons(p, "imported", "allowed") == ("G-I", "C-I", "T-enriching", "E-BROKER", "R-broker")
     assert log(p) == []
 
 
@@ -308,7 +352,17 @@ def test_what_nothing_at_the_place_lists_is_blocked_and_the_rest_comes_in() -> N
     rows = activity("helping", systems=["desk"]), activity("asking", systems=["desk"]), OFFERS, activity("selling")
     p = imported(person(*rows, guards=[TAG, READ]), "message name")
     assert outcomes(p, "imported") == {("blocked", "desk", "message"), ("allowed", "desk", "name")}
-    assert reasons(p, "imported", "blocked") == ("G-I", "T-helping", "T-asking", "T-offers")
+    assert reasons(p, "imported", "blocked") == ("G-I", "C-I", "T-helping", "T-asking", "T-offers")
+    assert log(p) == [("logged", "import blocked", "desk", reasons(p, "imported", "blocked"))]
+
+
+def test_an_import_lies_only_where_its_activity_has_a_place_for_it() -> None:
+    for more in ({"in_systems": {"desk": ["email"]}}, {}):
+        row = activity("helping", systems=["desk"], **more)
+        parties = [] if more else [recipient("desk", receives=["email"])]
+        p = imported(person(row, recipients=parties), "name email")
+        assert p.held() == {("desk", "helping", "email")}
+        assert outcomes(p, "imported") == {("blocked", "desk", "name"), ("allowed", "desk", "email")}
 
 
 @pytest.mark.parametrize(("more", "outcome"), [({}, "blocked"), ({"otherwise": "quarantined"}, "quarantined")])
@@ -385,14 +439,17 @@ def test_without_a_rule_that_asks_for_it_an_import_needs_no_consent() -> None:
 def test_an_import_into_a_place_that_is_there_for_nothing_is_blocked_as_such() -> None:
     p = imported(person(guards=[TAG, CONSENT]))
     assert p.held() == set()
-    assert reasons(p, "imported", "blocked") == ("G-I", "G-C")
-    assert log(p) == []
+    assert reasons(p, "imported", "blocked") == ("G-I", "C-I", "G-C", "C-C")
+    assert log(p) == [("logged", "import blocked", "desk", ("G-I", "C-I", "G-C", "C-C"))]
 
 
 def test_an_import_is_not_for_what_the_person_objects_to() -> None:
     p = person(activity("helping", systems=["desk"]), activity("asking", systems=["desk"]))
     p.s.objected["asking"] = ("O-1",)
     assert imported(p).held() == {("desk", "helping", "name")}
+    alone = person(activity("asking", systems=["desk"]))
+    alone.s.objected["asking"] = ("O-1",)
+    assert reasons(imported(alone), "imported", "blocked") == ("O-1", "T-asking")
 
 
 def test_what_an_entry_keeps_out_is_blocked_by_it() -> None:
@@ -400,7 +457,7 @@ def test_what_an_entry_keeps_out_is_blocked_by_it() -> None:
     p.s.do_not_use = [DoNotUse(("D-1",), 1, scope="direct_marketing")]
     imported(p)
     assert p.held() == set()
-    assert reasons(p, "imported", "blocked") == ("D-1", "G-I", "T-offers")
+    assert reasons(p, "imported", "blocked") == ("D-1", "G-I", "C-I", "T-offers")
 
 
 # -- what keeps an import out of marketing -----------------------------------------------------------------------------
