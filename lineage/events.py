@@ -85,7 +85,7 @@ def _refused(s: Subject, e: Happening) -> bool:
     for guard in s.policy.guards:
         if guard.on == "insecure" and e.fields.get("secure") is False:
             verdict(s, e, "refused", s.cite(guard.id, *guard.cites))
-            s.note("logged", s.cite(guard.id), about="refused")
+            s.note("logged", s.cite(guard.id, *guard.cites), about="refused")
             return True
         if guard.on == "required" and e.type == guard.event:
             missing = {c.id for c in s.policy.categories.values() if c.required} - e.categories

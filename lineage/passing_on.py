@@ -1,6 +1,7 @@
 """Take note of data that were concluded, copied, disclosed to a party or delivered by one (GDPR art. 13, 14, 44).
 
 What arrives are the events `data.*`; what leaves are the items that this makes, or a verdict that it ought not have been.
+Data of a kind that the policy does not know are set aside, whatever is said of them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from lineage.holding import (
     put,
     reached,
     receives,
+    renewed,
     stopped,
     verdict,
 )
@@ -69,6 +71,7 @@ def copied(s: Subject, e: Happening) -> None:
     source, to = str(e.fields.get("from")), str(e.fields.get("to"))
     links = [r.id for r in s.policy.links if r.id in s.policy.cited_with]
     ids = [*links, *target_ids(s, to)]
+    leftovers(s, e, e.categories, ())
     for category in sorted(e.categories):
         if s.policy.categories[category].collected_by not in (None, to):
             verdict(s, e, "blocked", elsewhere_ids(s, e), to, (category,))
@@ -103,6 +106,7 @@ def disclosed(s: Subject, e: Happening) -> None:
     strict = [g for g in s.policy.guards if (g.on, g.to, g.needs) == ("disclosure", to, "agreement")]
     agreement = facts["ground"] in ("agreement", *strict[0].grounds) if strict else None
     hushed = secret(s, to, ground=facts["ground"], instrument=e.fields.get("legal_instrument"))
+    leftovers(s, e, e.categories, ())
     for category in sorted(e.categories):
         answer = disclosure(s, to, (category,), agreement=agreement, **facts)
         verdict(s, e, "allowed" if answer.allowed else "blocked", answer.reasons, to, (category,))
@@ -156,6 +160,8 @@ def kept_out(s: Subject, activity: Activity, category: str) -> Ids:
     agreed = any(g.activity == activity.name for g in s.grants)
     news = [a for a in s.policy.activities.values() if a.marketing == "direct"]
     for entry in s.do_not_use:
+        if entry.channel is None and renewed(s, activity, entry):
+            continue  # A fresh consent to this very activity lifts what was refused before.
         own = direct and CHANNEL_TERM.get(entry.channel or "") == s.policy.categories[category].term
         if entry.channel is None and _is_against(entry, activity):
             return entry.reasons
@@ -179,6 +185,7 @@ def imported(s: Subject, e: Happening) -> None:
     into = str(e.fields.get("into"))
     at_system = [a for a in s.policy.activities.values() if into in a.systems]
     listing = [a for a in at_system if any(k.base in a.events for k in e.kinds)] or at_system
+    leftovers(s, e, e.categories, listing)
     refusal = import_refusal(s, e, listing)
     source = str(e.fields["origin"]) if e.fields.get("origin") else None
     guards = s.cite(*(i for g in s.policy.guards if g.on == "import" for i in (g.id, *g.cites)))

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from person import Person, activity, policy, recipient
 
-from lineage.guards import Question, ask, secret
+from lineage.guards import Question, ask, reported, secret
 from lineage.stopping import barred, covered, usable
-from lineage.subject import Case, DoNotUse, Grant, Item, Restriction, Subject, Use
+from lineage.subject import Case, Change, DoNotUse, Grant, Item, Restriction, Subject, Use
 
 ACTIVITIES = [
     activity("selling", recipients=["carrier"]),
@@ -94,7 +94,7 @@ def test_contact_details_without_a_channel_of_their_own_serve_any() -> None:
 
 
 def test_the_news_of_a_changed_policy_name_the_rule_that_asks_for_them() -> None:
-    s = subject(guards=[{"id": "G-N", "on": "purpose_change"}])
+    s = subject(guards=[{"id": "G-N", "on": "purpose_change"}, {"id": "G-S", "on": "sale"}])
     for topic in ("policy_change", "policy change"):
         assert answer(s, "message", activity="selling", channel="email", topic=topic) == (True, ("N-1", "G-N", "T-selling"))
     assert "G-N" not in answer(s, "message", activity="selling", channel="email", topic="order_status")[1]
@@ -188,6 +188,138 @@ def test_an_objection_and_a_restriction_stop_a_message() -> None:
     assert answer(s, "message", activity="selling", channel="email")[0]
 
 
+def test_what_a_question_leaves_open_is_not_taken_for_something() -> None:
+    rows = [activity("something", recipients=["something"])]
+    s = Subject(policy({"something": True}, activities=rows, rights=RIGHTS, recipients=[recipient("something"), PARTIES[2]],
+                       systems=[{"id": "Y-SHOP", "name": "shop"}, {"id": "Y-ANY", "name": "something"}],
+                       guards=[{"id": "G-1", "on": "aml_report", "instruments": ["laundering"]}]), "p")  # fmt: skip
+    assert answer(s, "message") == (False, ("PU-1", "gdpr:5"))
+    assert answer(s, "use") == (False, ("PU-1", "gdpr:5"))
+    assert answer(s, "disclosure", categories=("name",)) == (False, ("gdpr:6",))
+    assert answer(s, "read", target="shop", categories=("name",)) == (False, ("PU-1", "Y-SHOP", "gdpr:5"))
+    assert answer(s, "read", reader="something", categories=("name",)) == (False, ("PU-1", "gdpr:5", "T-something"))
+    assert secret(s, "police", ground="law", instrument=None) == ()
+
+
+def test_a_controller_without_a_name_is_not_whoever_is_not_named() -> None:
+    s = subject(controller={"jurisdiction": "DK"})
+    assert answer(s, "disclosure", categories=("name",)) == (False, ("gdpr:6",))
+    assert answer(s, "disclosure", to="corner_shop", categories=("name",)) == (True, ("gdpr:4",))
+
+
+OFFER = {"activity": "selling", "topic": "offer"}
+
+
+@pytest.mark.parametrize(
+    ("case", "times", "against"),
+    [
+        ({}, {}, True), ({"right": "erasure"}, {}, False), ({"waits": ("ID-1",)}, {}, False),
+        ({"scope": ("direct_marketing",)}, {}, True), ({"scope": ("offers",)}, {}, False), ({"of": ("email",)}, {}, False),
+        ({"scope": ("direct_marketing",), "of": ("email",)}, {}, False),
+        ({}, {"newsletter.subscribed": [6]}, False), ({}, {"consent.given": [6]}, False),
+        ({}, {"newsletter.subscribed": [5], "consent.given": [5]}, True), ({}, {"consent.given": [1, 6]}, False),
+        ({}, {"newsletter.subscribed": [1], "consent.given": [6]}, False), ({}, {"order.placed": [6]}, True),
+    ],
+)  # fmt: skip
+def test_an_objection_to_all_marketing_counts_until_a_later_sign_up(case: dict[str, Any], times: Any, against: Any) -> None:
+    s = subject()
+    s.times = times
+    s.cases["case-1"] = Case("case-1", **{"right": "objection", "at": 5, "via": "", "reasons": ("O-1",), **case})
+    assert answer(s, "message", **OFFER)[1][:2] == (("O-1", "gdpr:21") if against else ("T-selling", "gdpr:5"))
+
+
+def test_a_survey_is_no_advertisement_that_an_objection_to_marketing_is_about() -> None:
+    s = subject()
+    s.cases["case-1"] = Case("case-1", "objection", 5, "", ("O-1",))
+    for topic in ("survey", "survey invitation"):
+        found = answer(s, "message", activity="selling", topic=topic)
+        assert found == (False, ("T-selling", "gdpr:5", "C-1", "W-1", "T-news", "T-offers"))
+
+
+def test_an_objection_to_marketing_keeps_advertisements_out_of_what_reaches_out_for_something_else() -> None:
+    rows = [*ACTIVITIES, activity("polling", basis="legitimate_interest", marketing="outreach", categories=["email"])]
+    s = subject(("desk", "polling", "email"), ("shop", "offers", "address"), activities=rows)
+    asked = {"activity": "polling", "channel": "email"}
+    assert answer(s, "message", topic="offer", **asked) == (True, ("T-polling",))
+    s.cases["case-1"] = Case("case-1", "objection", 5, "", ("O-1",))
+    assert answer(s, "message", topic="offer", **asked) == (False, ("O-1", "gdpr:21", "T-polling"))
+    assert answer(s, "message", topic="survey", **asked) == (True, ("T-polling",))
+    assert answer(s, "message", activity="offers", topic="offer")[0], "what the objection has stopped is told elsewhere"
+
+
+def test_what_is_hidden_may_still_be_used_to_write_about_a_contract() -> None:
+    s = subject()
+    s.do_not_use = [DoNotUse(("D-1",), 1, hidden=True)]
+    assert answer(s, "message", activity="selling", channel="email") == (True, ("N-1", "T-selling"))
+
+
+def test_a_message_names_only_the_rules_that_it_depends_on() -> None:
+    rights = [*RIGHTS, {"id": "W-2", "right": "withdrawal", "ends": ["offers"]}, {"id": "W-3", "right": "withdrawal"},
+              {"id": "A-1", "right": "access", "activities": ["selling"]}]  # fmt: skip
+    s = agreed(subject(rights=rights, links=[{"id": "L-1"}, {"id": "L-2"}], cited_with={"L-1": ["T-other"]}))
+    assert answer(s, "message", activity="offers", channel="email") == (False, ("T-offers", "gdpr:5"))
+    assert answer(s, "message", activity="selling", channel="email") == (True, ("N-1", "T-selling"))
+    found = answer(s, "message", activity="news", channel="email")
+    assert found == (True, ("C-1", "W-1", "T-news", "L-1", "W-2", "W-3"))
+
+
+def test_a_survey_names_the_rule_that_the_policy_has_for_it() -> None:
+    s = agreed(subject(cited_with={"SV-1": ["topic:survey"]}))
+    for topic, named in (("survey", True), ("survey invitation", True), ("newsletter", False), (None, False)):
+        for name in ("news", "offers"):
+            found = answer(s, "message", activity=name, topic=topic)
+            assert found[0]
+            assert ("SV-1" in found[1]) is named
+
+
+def erased(s: Subject, name: str, category: str, at: int = 5) -> Subject:
+    s.changes.append(Change(at, "erased", "shop", category, name, ("E-1",)))
+    return s
+
+
+def test_a_message_does_not_go_to_an_address_that_was_erased_though_other_data_are_left() -> None:
+    s = erased(subject(("shop", "selling", "name")), "selling", "email")
+    assert answer(s, "message", activity="selling", channel="email") == (False, ("E-1", "T-selling"))
+    assert answer(s, "message", activity="selling")[0]
+
+
+def test_a_message_goes_as_long_as_one_way_is_left() -> None:
+    names = {"name": "name", "email": "email", "contact": "complaint_contact"}
+    rows = [{"id": c, "term": term, "provenance": "provided"} for c, term in names.items()]
+    more: dict[str, Any] = {
+        "categories": rows, "events": [], "rights": [], "activities": [activity("selling", categories=["email", "contact"])]
+    }  # fmt: skip
+    s = erased(subject(("shop", "selling", "contact"), **more), "selling", "email")
+    assert answer(s, "message", activity="selling", channel="email") == (True, ("T-selling",))
+    s = erased(erased(subject(("shop", "selling", "name"), **more), "selling", "email"), "selling", "contact")
+    assert answer(s, "message", activity="selling", channel="email") == (False, ("E-1", "T-selling"))
+
+
+@pytest.mark.parametrize(("agreed_at", "found"), [(None, (False, ("C-1", "W-1", "T-news"))), (1, (False, ("E-1", "T-news"))),
+                                                  (6, (True, ("C-1", "W-1", "T-news")))])  # fmt: skip
+def test_news_do_not_go_to_an_address_erased_since_the_consent(agreed_at: int | None, found: Any) -> None:
+    s = erased(subject(), "news", "email")
+    s.grants = [Grant("offers", 7), *([Grant("news", agreed_at)] if agreed_at else [])]
+    assert answer(s, "message", activity="news", channel="email") == found
+
+
+def test_a_purchase_rule_that_nothing_was_done_under_opens_and_closes_nothing() -> None:
+    s = agreed(subject(soft_opt_in="S-1"), channel="sms")
+    assert answer(s, "message", activity="news", channel="email", topic="similar") == (False, ("C-1", "W-1", "T-news"))
+    s = subject()
+    s.soft_closed = ("W-9",)
+    assert answer(s, "message", activity="news") == (False, ("W-9", "C-1", "W-1", "T-news"))
+
+
+def test_a_message_on_what_is_kept_names_what_keeps_it() -> None:
+    p = sold()
+    assert p.ask("message", activity="books", channel="email").reasons == ("T-books",)
+    p.request("erasure", "2024-04-01")
+    found = p.ask("message", activity="books", channel="email")
+    assert found.allowed
+    assert found.reasons[:2] == ("T-books", "H-1")
+
+
 # -- restrictions ------------------------------------------------------------------------------------------------------
 
 
@@ -262,6 +394,32 @@ def test_after_an_erasure_only_what_is_kept_may_be_used_and_for_the_hold_only() 
     assert p.ask("use", activity="books", categories=("name",)).allowed
     assert not p.ask("use", activity="selling", categories=("name",)).allowed
     assert p.ask("use", activity="selling", categories=("name",)).reasons == ("gdpr:17", "T-selling")
+
+
+def test_a_use_names_only_the_rules_that_it_depends_on_and_the_requests_that_decided_it() -> None:
+    s = subject(rights=[*RIGHTS, {"id": "W-2", "right": "withdrawal", "ends": ["offers"]}])
+    assert answer(s, "use", activity="offers", categories=("address",)) == (True, ("T-offers",))
+    s.cases["case-1"] = Case("case-1", "objection", 5, "", ("Q-1",), acts=["offers"])
+    s.cases["case-2"] = Case("case-2", "access", 6, "", ("Q-2",))
+    assert answer(s, "use", activity="offers", categories=("address",)) == (True, ("T-offers", "Q-1"))
+
+
+def test_data_without_a_consent_may_be_used_only_as_far_as_they_are_kept() -> None:
+    hold = {"id": "H-1", "kind": "policy", "blocks": ["erasure"], "while": {"opened_by": ["order.placed"]},
+            "closed_by": [{"all": ["order.shipped"]}], "scope": {"activities": ["fitting"], "categories": ["name"]}}  # fmt: skip
+    p = Person(policy(activities=[activity("fitting", basis="consent")], holds=[hold]))
+    p.event("consent.given", "2024-03-01", terms="", activity="fitting").event("order.placed", "2024-03-02", "order:1")
+    p.request("erasure", "2024-03-03")
+    assert p.held(Use.KEPT) == {("shop", "fitting", "name")}
+    found = p.ask("use", activity="fitting", categories=("name",))
+    assert found.allowed
+    assert found.reasons[0] == "H-1"
+    assert "T-fitting" in found.reasons
+    for categories in (("email",), ("name", "email")):
+        assert p.ask("use", activity="fitting", categories=categories).reasons[0] == "T-fitting"
+        assert not p.ask("use", activity="fitting", categories=categories).allowed
+    assert not answer(subject(("desk", "news", "email")), "use", activity="news", categories=("email",))[0], "it is kept by nothing"
+    assert not answer(subject(), "use", activity="news")[0]
 
 
 CLOCK = {"R-1": {"selling": {"anchor": "order.placed", "duration": "P10D"}}}
@@ -369,6 +527,62 @@ def test_hidden_and_restricted_data_are_not_read() -> None:
     assert answer(s, "read", target="shop", reader="selling", categories=("name",)) == (False, ("Q-1", "T-selling", "G-R"))
 
 
+def test_a_list_of_do_not_use_may_have_several_readers() -> None:
+    rows = [{"id": f"X-{n}", "keeps": "list", "system": "desk", "reader": r} for n, r in enumerate(("mailer", "caller"))]
+    for reader in ("mailer", "caller"):
+        assert answer(subject(suppression=rows), "read", target="desk", reader=reader)[0]
+    assert not answer(subject(suppression=rows), "read", target="desk", reader="news")[0]
+
+
+def test_what_an_activity_of_an_older_policy_has_left_is_read_by_no_other() -> None:
+    s = subject(("shop", "bygone", "name"), ("shop", "selling", "email"), guards=READ)
+    assert answer(s, "read", target="shop", reader="selling", categories=("name",)) == (False, ("G-R", "T-selling"))
+    found = answer(s, "read", target="shop", reader="news", categories=("name",))
+    assert found == (False, ("G-R", "PU-1", "Y-SHOP", "gdpr:5", "T-news"))
+
+
+def test_what_a_reader_has_elsewhere_is_not_what_it_has_there() -> None:
+    s = subject(("carrier", "selling", "name"), ("shop", "offers", "name"), ("shop", "selling", "email"), guards=READ)
+    asked = {"reader": "selling", "categories": ("name",)}
+    assert answer(s, "read", target="shop", **asked) == (False, ("G-R", "T-selling", "T-offers"))
+    assert answer(s, "read", target="carrier", **asked) == (True, ("G-R", "T-selling"))
+
+
+def test_a_reader_without_a_purpose_is_told_of_what_is_hidden() -> None:
+    s = subject(guards=READ)
+    s.do_not_use = [DoNotUse(("D-1",), 1, hidden=True)]
+    found = answer(s, "read", target="shop", reader="thief", categories=("name",))
+    assert found == (False, ("G-R", "PU-1", "Y-SHOP", "gdpr:5", "D-1", "T-selling"))
+
+
+def test_reading_what_is_kept_names_what_keeps_it() -> None:
+    books = {
+        "kind": "legal_obligation",
+        "blocks": ["erasure"],
+        "while": {"transaction": True},
+        "last": {"parameter": "bookkeeping"},
+    }
+    holds = [
+        {"id": "H-1", **books, "scope": {"activities": ["books"]}},
+        {"id": "H-2", **books, "scope": {"activities": ["books"], "categories": ["email"]}},
+    ]
+    p = sold(holds=holds, guards=READ)
+    case = p.request("erasure", "2024-03-02")
+    p.answer("2024-03-02")
+    asked = {"target": "shop", "categories": ("name",)}
+    found = p.ask("read", reader="books", **asked)
+    assert found.allowed
+    assert found.reasons[:3] == ("G-R", "T-books", "H-1")
+    assert "H-2" not in found.reasons, "it keeps the e-mail address"
+    assert "H-2" in p.ask("read", reader="books", target="shop", categories=("email",)).reasons
+    found = p.ask("read", reader="selling", **asked)
+    assert not found.allowed
+    assert {"H-1", *case.reasons, "T-selling", "T-books"} <= set(found.reasons)
+    found = p.ask("read", reader="thief", **asked)
+    assert not found.allowed
+    assert {"H-1", "T-books"} <= set(found.reasons)
+
+
 # -- sale and disclosure -----------------------------------------------------------------------------------------------
 
 
@@ -392,6 +606,14 @@ def test_data_are_sold_with_a_permission_for_that_buyer_only() -> None:
     assert not answer(s, "sale", to="b", categories=("name",))[0]
     s.restrictions = [Restriction("", "asked", ("Q-1",), 1)]
     assert answer(s, "sale", to="b", categories=("email",)) == (False, ("G-1", "Q-1"))
+
+
+def test_all_that_is_held_may_be_sold_where_one_rule_lets_it() -> None:
+    guards = [{"id": "G-1", "on": "sale", "allowed": "with_permission"}, {"id": "G-2", "on": "sale"}, {"id": "G-R", "on": "read"}]
+    s = subject(guards=guards)
+    s.uses = {"sale": 1}
+    assert answer(s, "sale", to="b", categories=("name", "email", "address")) == (True, ("G-1", "G-2"))
+    assert not answer(s, "sale", to="b", categories=("name", "email", "address", "phone"))[0]
 
 
 DISCLOSE = [
@@ -554,7 +776,8 @@ def test_a_restriction_bars_a_disclosure_unless_the_law_asks_for_it() -> None:
 
 
 def test_a_report_of_suspicion_to_an_authority_is_kept_from_the_person() -> None:
-    guards = [{"id": "G-1", "on": "aml_report", "instruments": ["laundering"], "setting": "obliged"}, {"id": "G-2", "on": "read"}]
+    guards = [{"id": "G-1", "on": "aml_report", "instruments": ["laundering", "terror"], "setting": "obliged"},
+              {"id": "G-2", "on": "disclosure", "to": "police", "instruments": ["laundering"]}]  # fmt: skip
     s = subject(guards=guards)
     assert secret(s, "police", ground="law", instrument="Money Laundering Act") == ("G-1",)
     assert secret(s, "police", ground="law", instrument="Tax Act") == ()
@@ -566,13 +789,140 @@ def test_a_report_of_suspicion_to_an_authority_is_kept_from_the_person() -> None
     assert secret(subject(guards=guards, settings={"obliged": True}), "police", ground="law", instrument="Tax Act") == ()
 
 
+def test_a_rule_on_disclosure_asks_for_what_it_needs_and_is_named_with_what_it_cites() -> None:
+    guards = [{"id": "G-1", "on": "disclosure", "to": "processor", "needs": "agreement", "cites": ["A-1"]}]
+    s = subject(guards=guards)
+    for agreement in (True, None):
+        found = answer(s, "disclosure", to="carrier", categories=("name",), agreement=agreement)
+        assert found == (True, ("G-1", "A-1", "R-carrier", "T-selling"))
+    assert answer(s, "disclosure", to="carrier", categories=("name",), agreement=False) == (False, ("G-1", "A-1", "R-carrier"))
+    assert answer(s, "disclosure", to="bank", categories=("name",), agreement=False)[0], "the rule is for processors"
+
+
+def test_all_that_a_recipient_may_receive_may_go_to_it() -> None:
+    assert answer(subject(), "disclosure", to="carrier", categories=("name", "email"))[0]
+    assert not answer(subject(), "disclosure", to="carrier", categories=("name", "email", "phone"))[0]
+
+
+def test_a_ground_is_asked_of_authorities_and_of_those_that_act_for_themselves_only() -> None:
+    guards = [{"id": "G-0", "on": "disclosure"}, {"id": "G-1", "on": "disclosure", "grounds": ["law"], "cites": ["L-1"]}]
+    s = subject(guards=guards)
+    for to, allowed in (("carrier", True), ("sister", True), ("police", False), ("bank", False)):
+        found = answer(s, "disclosure", to=to, categories=("name",))
+        assert found[0] is allowed
+        assert allowed or found[1] == ("G-1", "L-1", f"R-{to}")
+    s.uses = {"disclosure": 1}
+    assert not answer(s, "disclosure", to="police", categories=("name",))[0], "the rule lets no consent open it"
+
+
+def test_a_ground_that_a_rule_accepts_opens_a_purpose_that_no_activity_has() -> None:
+    guards = [{"id": "G-1", "on": "disclosure", "to": "independent", "grounds": ["claim"]}, {"id": "G-2", "on": "disclosure"}]
+    asked: dict[str, Any] = {"to": "bank", "categories": ("name",), "purpose": "collecting a debt", "ground": "claim"}
+    assert answer(subject(guards=guards), "disclosure", **asked)[0]
+    assert answer(subject(), "disclosure", **asked) == (False, ("R-bank", "PU-1", "gdpr:5"))
+
+
+@pytest.mark.parametrize(("ground", "allowed"), [("law", True), (None, True), ("safety", True), ("consent", False)])
+def test_an_authority_gets_data_for_an_end_of_its_own_unless_it_is_by_consent(ground: str | None, allowed: Any) -> None:
+    found = answer(subject(), "disclosure", to="police", categories=("name",), purpose="an investigation", ground=ground)
+    assert found[0] is allowed
+
+
+def test_a_transfer_is_reported_by_the_rule_for_that_recipient_and_country_only() -> None:
+    guards = [{"id": "G-W", "on": "transfer", "to": "mailer", "warns": True}, {"id": "G-T", "on": "transfer", "to": "mailer"},
+              {"id": "G-D", "on": "disclosure", "to": "mailer", "warns": True}]  # fmt: skip
+    s = subject(guards=guards, recipients=[*PARTIES, recipient("mailer")])
+    mailer = s.policy.recipients["mailer"]
+    assert [g.id for g in reported(s, mailer, "US")] == ["G-W"]
+    assert reported(s, mailer, "DE") == []
+    assert reported(s, mailer, None) == []
+    assert reported(s, s.policy.recipients["carrier"], "US") == []
+
+
+def test_a_transfer_that_is_refused_names_the_rules_on_transfers_only() -> None:
+    warns, other = {"id": "G-W", "on": "transfer", "to": "mailer", "warns": True}, {"id": "G-S", "on": "sale", "needs": "safeguard"}
+    needs = {"id": "G-TRF", "on": "transfer", "needs": "safeguard", "cites": ["T-1"]}
+    asked: dict[str, Any] = {"to": "carrier", "categories": ("name",), "country": "US"}
+    assert answer(subject(guards=[warns, other]), "disclosure", **asked) == (False, ("gdpr:44", "G-W", "R-carrier"))
+    assert answer(subject(guards=[warns, other, needs]), "disclosure", **asked) == (False, ("G-TRF", "T-1", "R-carrier"))
+
+
+SPLIT = [activity("checking", categories=["name"], recipients=["bank", "police", "sister"]),
+         activity("paying", categories=["email"], recipients=["bank"])]  # fmt: skip
+
+
+@pytest.mark.parametrize(("to", "ground", "allowed"), [("bank", None, False), ("bank", "law", True), ("bank", "claim", True),
+                                                       ("police", None, True), ("sister", None, True)])  # fmt: skip
+def test_who_is_named_with_an_activity_gets_its_categories_and_more_only_on_a_ground(to: str, ground: Any, allowed: Any) -> None:
+    rows = [SPLIT[0], activity("selling", categories=["email"])]
+    s = subject(("shop", "checking", "name"), ("shop", "selling", "email"), activities=rows, rights=[])
+    for categories in (("email",), ("name", "email")):
+        found = answer(s, "disclosure", to=to, categories=categories, ground=ground)
+        assert found[0] is allowed
+        assert allowed or found[1] == ("R-bank", "T-checking")
+    assert answer(s, "disclosure", to=to, categories=("name",), ground=ground) == (True, (f"R-{to}", "T-checking"))
+
+
+def test_a_disclosure_names_the_activities_that_it_serves() -> None:
+    s = subject(("shop", "checking", "name"), ("shop", "paying", "email"), activities=SPLIT, rights=[])
+    for ground in (None, "law"):
+        assert answer(s, "disclosure", to="bank", categories=("name",), ground=ground) == (True, ("R-bank", "T-checking"))
+    assert answer(s, "disclosure", to="bank", categories=("name", "email")) == (True, ("R-bank", "T-checking", "T-paying"))
+    assert answer(s, "disclosure", to="bank", categories=("email",), purpose="checking") == (False, ("R-bank", "T-checking"))
+    assert answer(s, "disclosure", to="bank", categories=("name",), purpose="checking") == (True, ("R-bank", "T-checking"))
+
+
+TWICE = [activity("selling", recipients=["carrier"]), activity("insuring", recipients=["carrier"], categories=["name"])]
+
+
+def test_a_disclosure_goes_as_long_as_one_activity_lets_it_and_names_that_one() -> None:
+    s = subject(("shop", "selling", "name"), ("shop", "insuring", "name"), activities=TWICE, rights=[])
+    s.objected["selling"] = ("O-1",)
+    assert answer(s, "disclosure", to="carrier", categories=("name",)) == (True, ("R-carrier", "T-insuring"))
+    assert answer(s, "disclosure", to="carrier", categories=("name",), purpose="selling") == (False, ("O-1", "R-carrier"))
+    s.objected["insuring"] = ("O-2",)
+    assert answer(s, "disclosure", to="carrier", categories=("name",)) == (False, ("O-1", "O-2", "R-carrier"))
+
+
+def test_an_activity_that_never_had_a_category_does_not_open_what_the_one_that_has_it_closes() -> None:
+    s = subject(("shop", "selling", "name"), activities=TWICE, rights=[])
+    s.objected["selling"] = ("O-1",)
+    assert answer(s, "disclosure", to="carrier", categories=("name",)) == (False, ("O-1", "R-carrier"))
+    del s.items["shop", "selling", "name", ""]
+    assert answer(s, "disclosure", to="carrier", categories=("name",)) == (True, ("R-carrier", "T-insuring")), "none has had it"
+
+
+def test_a_purpose_opens_only_the_categories_that_it_lists() -> None:
+    rows = [activity("selling"), activity("renting", categories=["address"])]
+    s = subject(("shop", "selling", "name"), ("shop", "renting", "address"), activities=rows, rights=[])
+    s.objected["renting"] = ("O-1",)
+    assert answer(s, "disclosure", to="sister", categories=("name",), purpose="selling")[0]
+    assert answer(s, "disclosure", to="sister", categories=("address",), purpose="selling") == (False, ("O-1", "R-sister"))
+
+
+def test_what_only_a_duty_lists_goes_to_an_affiliate_for_that_duty_alone() -> None:
+    rows = [activity("books", basis="legal_obligation")]
+    s = subject(("shop", "books", "name"), activities=rows, rights=[])
+    assert answer(s, "disclosure", to="sister", categories=("name",)) == (True, ("R-sister",))
+    s.restrictions = [Restriction("", "asked", ("Q-1",), 1, frozenset({"books"}))]
+    assert answer(s, "disclosure", to="sister", categories=("name",)) == (False, ("Q-1", "T-books", "R-sister"))
+
+
+def test_what_no_activity_lists_is_closed_by_an_erasure_only() -> None:
+    s = subject(activities=[activity("selling")], rights=[])
+    assert answer(s, "disclosure", to="sister", categories=("phone",)) == (True, ("R-sister",))
+    s.erased_at, s.erasure = 1, "case-1"
+    s.cases["case-1"] = Case("case-1", "erasure", 1, "", ("A-2",))
+    assert answer(s, "disclosure", to="sister", categories=("phone",)) == (False, ("A-2", "R-sister"))
+
+
 # -- children ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_childs_data_are_not_used_without_a_parent() -> None:
     guards = [{"id": "G-C", "on": "child", "age": 16, "exempt": ["helping"], "cites": ["C-2"]}]
     s = subject(guards=guards)
-    assert answer(s, "use", activity="selling", categories=("name",))[0]
+    assert answer(s, "use", activity="selling", categories=("name",)) == (True, ("T-selling",))
     s.age = (12, s.now)
     assert answer(s, "use", activity="selling", categories=("name",)) == (False, ("G-C", "C-2", "T-selling"))
     assert answer(s, "use", activity="helping", categories=("email",))[0]

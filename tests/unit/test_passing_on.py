@@ -463,12 +463,12 @@ def test_what_an_entry_keeps_out_is_blocked_by_it() -> None:
 # -- what keeps an import out of marketing -----------------------------------------------------------------------------
 
 
-def stopping(row: dict[str, Any], *entries: DoNotUse, agreed: str = "", category: str = "name") -> tuple[str, ...]:
+def stopping(row: dict[str, Any], *entries: DoNotUse, agreed: str = "", at: int = 0, category: str = "name") -> tuple[str, ...]:
     """Say which entries keep an import of a category out of an activity, beside others for news, surveys and visits."""
     rows = {r["name"]: r for r in (NEWS, OFFERS, SURVEYS, VISITS, activity("selling"), row)}
     p = person(*rows.values())
     p.s.do_not_use = list(entries)
-    p.s.grants = [Grant(agreed, 1)] if agreed else []
+    p.s.grants = [Grant(agreed, at)] if agreed else []
     return kept_out(p.s, p.s.policy.activities[row["name"]], category)
 
 
@@ -482,10 +482,11 @@ def test_nothing_keeps_an_import_out_of_what_is_no_marketing_or_what_nobody_refu
 
 
 @pytest.mark.parametrize("row", [NEWS, OFFERS, SURVEYS, VISITS])
-def test_a_refusal_of_all_marketing_or_of_an_activity_keeps_imports_out_whatever_was_agreed_to(row: dict[str, Any]) -> None:
+def test_a_refusal_of_all_marketing_or_of_an_activity_keeps_imports_out_until_a_fresh_consent(row: dict[str, Any]) -> None:
     name = row["name"]
-    assert stopping(row, ALL, agreed=name) == ("D-ALL",)
-    assert stopping(row, DoNotUse(("D-1",), 1, activity=name), agreed=name) == ("D-1",)
+    for entry in (ALL, DoNotUse(("D-1",), 1, activity=name)):
+        assert stopping(row, entry, agreed=name) == entry.reasons, "what was agreed to before says nothing"
+        assert stopping(row, entry, agreed=name, at=1) == ()
     assert stopping(row, DoNotUse(("D-1",), 1, scope="other")) == ()
 
 
@@ -522,3 +523,19 @@ def test_what_is_hidden_or_kept_on_a_list_elsewhere_keeps_no_import_out() -> Non
     for row in (OFFERS, SURVEYS):
         assert stopping(row, DoNotUse(("D-1",), 1, hidden=True, scope="direct_marketing")) == ()
         assert stopping(row, DoNotUse(("D-1",), 1, target="list", channel="email", scope="direct_marketing")) == ()
+
+
+# -- what nobody knows -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["copied", "disclosed", "imported", "derived"])
+def test_data_of_a_kind_that_the_policy_does_not_know_are_set_aside_and_warned_of(what: str) -> None:
+    fields = {"copied": {"from": "shop", "to": "desk"}, "disclosed": {"to": "bank", "ground": "law"}, "imported": {"into": "desk"},
+              "derived": {"activity": "selling"}}[what]  # fmt: skip
+    p = person(activity("selling", systems=["shop", "desk"]), recipients=[recipient("bank", "independent")])
+    told(p, what, "name shoe_size", **fields)
+    assert ("quarantined", "", "") in outcomes(p, what)
+    assert {(n.kind, n.about) for n in p.s.notes} >= {("warned", "undeclared data")}
+    assert any(c == "name" for _, _, c in p.held()), "the rest of it goes on"
+    told(q := person(activity("selling", systems=["shop", "desk"])), what, "name", **fields)
+    assert not any(o == "quarantined" for o, _, _ in outcomes(q, what))
