@@ -173,9 +173,10 @@ async def compare(world: World, services: Sequence[Service]) -> None:
     Before that, wait until what had run out when it came in is swept: until nobody is told anything for some ticks.
     """
     started = time.monotonic()
-    swept = -1
-    while swept != (swept := sum(s.carried_out for s in services)):  # noqa: ASYNC110 - they tell it in no other way
+    swept, before = sum(s.carried_out for s in services), -1
+    while swept != before and time.monotonic() - started < _CASCADE_SECONDS_MAX:
         await asyncio.sleep(2 * _TICK_SECONDS)
+        swept, before = sum(s.carried_out for s in services), swept
     async with world.api as api:
         while True:
             pairs, differing = 0, list[str]()

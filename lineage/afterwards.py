@@ -9,10 +9,10 @@ from __future__ import annotations
 import schemas
 from lineage.claims import breach, claim
 from lineage.ending import distrust, issue, target_ids
-from lineage.holding import Happening, put, receives, systems_of, verdict
+from lineage.holding import Happening, put, reached, receives, systems_of, verdict
 from lineage.keeping import covers, keeping_of, keepings, kept, might_keep
 from lineage.kinds import EVERY_POLICY, date_of
-from lineage.policy import Activity, Role
+from lineage.policy import Activity
 from lineage.reading import matter_kind
 from lineage.rights import marketing_of
 from lineage.subject import Item, Reasons, Subject, Use
@@ -190,12 +190,8 @@ def _keep_needed(s: Subject, e: Happening, listing: list[Activity], waiting: fro
         systems = systems_of(activity, next((k.base for k in e.kinds if k.base in activity.events), ""))
         held = {i.category for i in s.items.group(activity.name, e.matter).values() if i.live} | categories
         targets = [(t, c) for t in systems for c in sorted(categories)]
-        for name in activity.recipients:
-            recipient = s.policy.recipients[name]
-            if recipient.reached_by and e.type not in recipient.reached_by:
-                continue
-            if name not in s.policy.systems and recipient.role not in (Role.SOURCE, Role.UNCONTROLLED) and e.categories:
-                targets += [(name, c) for c in sorted(held) if receives(recipient, c)]
+        for recipient in reached(s.policy, activity, e.type) if e.categories else ():
+            targets += [(recipient.name, c) for c in sorted(held) if receives(recipient, c)]
         for target, category in targets:
             probe = Item(target, activity.name, category, e.matter, e.at, e.at)
             keeping = keeping_of(s, probe, active, s.today)

@@ -142,28 +142,30 @@ def systems_of(activity: Activity, base: str) -> Ids:
     return activity.feeds.get(base, activity.systems) if activity.feeds else activity.systems
 
 
-def has_place(s: Subject, activity: Activity, system: str, category: str) -> bool:
+def has_place(policy: Policy, activity: Activity, system: str, category: str) -> bool:
     """Tell whether the activity may have the category in the system; one that is a recipient too has only what it receives."""
-    recipient = s.policy.recipients.get(system)
+    recipient = policy.recipients.get(system)
     return category in activity.in_systems.get(system, (category,)) and (recipient is None or receives(recipient, category))
 
 
-def may_lie(s: Subject, activity: Activity, system: str, category: str, type_: str) -> bool:
+def may_lie(policy: Policy, activity: Activity, system: str, category: str, type_: str) -> bool:
     """Tell whether the category may come to lie in a system of the activity's after an event of the type."""
-    recipient = s.policy.recipients.get(system)
-    bound = recipient is not None and recipient.reached_by and type_ not in recipient.reached_by
-    return not bound and has_place(s, activity, system, category)
+    recipient = policy.recipients.get(system)
+    return (recipient is None or _reaches(type_, recipient)) and has_place(policy, activity, system, category)
 
 
-def reached(s: Subject, activity: Activity, type_: str, *, carries: bool = True) -> Iterator[Recipient]:
-    """Give the recipients that an event of the type reaches for an activity; what is a system too is fed as one.
+def _reaches(type_: str, recipient: Recipient, *, carries: bool = True) -> bool:
+    """Tell whether an event of the type reaches a recipient: one of those it is bound to, else all that carry something."""
+    return type_ in recipient.reached_by if recipient.reached_by else carries
 
-    Those that the policy does not bind to events of certain types are reached by all that carry something.
-    """
+
+def reached(policy: Policy, activity: Activity, type_: str, *, carries: bool = True) -> Iterator[Recipient]:
+    """Give the recipients that an event of the type reaches for an activity; what is a system too is fed as one."""
     for name in activity.recipients:
-        recipient = s.policy.recipients[name]
-        bound = type_ in recipient.reached_by if recipient.reached_by else carries
-        if bound and name not in s.policy.systems and recipient.role not in (Role.SOURCE, Role.UNCONTROLLED):
+        recipient = policy.recipients[name]
+        if name in policy.systems or recipient.role in (Role.SOURCE, Role.UNCONTROLLED):
+            continue
+        if _reaches(type_, recipient, carries=carries):
             yield recipient
 
 
@@ -302,7 +304,7 @@ def _to_systems(s: Subject, e: Happening, activity: Activity, base: str, categor
     verdicts: list[Verdict] = []
     for system in systems_of(activity, base):
         for category in sorted(categories):
-            if not may_lie(s, activity, system, category, e.type):
+            if not may_lie(s.policy, activity, system, category, e.type):
                 continue
             rule = narrowed(s, activity, system, category, e)
             if rule is not None:
@@ -327,7 +329,7 @@ def _recipients(s: Subject, e: Happening, activity: Activity, held: frozenset[st
 def _to_recipients(s: Subject, e: Happening, activity: Activity, held: frozenset[str], cites: Ids, *, carries: bool) -> Landing:
     placed: list[Placed] = []
     verdicts: list[Verdict] = []
-    for recipient in reached(s, activity, e.type, carries=carries):
+    for recipient in reached(s.policy, activity, e.type, carries=carries):
         for category in sorted(held):
             if receives(recipient, category):
                 tags = tags_of(s, e, recipient.name, activity.name, category)

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from lineage.facts import ShapeBody, decode_shape
-from lineage.holding import systems_of
+from lineage.holding import may_lie, reached, receives, systems_of
 from lineage.kinds import kinds_of
-from lineage.policy import Activity, Ids, Policy, Recipient
+from lineage.policy import Activity, Ids, Policy
 from lineage.store import Shape
 
 
@@ -95,21 +95,15 @@ def landings_of(policy: Policy | None, shape: Shape) -> tuple[Landing, ...]:
 def _landing(policy: Policy, activity: Activity, base: str, held: Ids, type_: str) -> Landing:
     systems = []
     for name in systems_of(activity, base):
-        may = tuple(c for c in held if c in activity.in_systems.get(name, held))
         owner = policy.recipients.get(name)
-        if owner is not None:
-            may = _received(owner, may, may, type_)
+        may = tuple(c for c in held if may_lie(policy, activity, name, c, type_))
         if may:
             systems.append(Holder(name, may, "" if owner is None else owner.role.value))
-    recipients = [policy.recipients[name] for name in activity.recipients]
-    told = [(r, _received(r, held, activity.categories, type_)) for r in recipients if r.name not in policy.systems]
-    reached = tuple(Holder(r.name, categories, r.role.value) for r, categories in told if categories)
-    return Landing(activity.id, activity.name, _bases(activity), held, tuple(systems), reached)
-
-
-def _received(recipient: Recipient, carried: Ids, gathered: Ids, type_: str) -> Ids:
-    """Give what a recipient may get: at every event what this one carries, at one that it waits for what was gathered."""
-    if recipient.reached_by and type_ not in recipient.reached_by:
-        return ()
-    found = gathered if recipient.reached_by else carried
-    return found if recipient.receives is None else tuple(c for c in found if c in recipient.receives)
+    told = []
+    for recipient in reached(policy, activity, type_):
+        # At every event a party gets what this one carries, at one that it waits for what was gathered.
+        found = activity.categories if recipient.reached_by else held
+        categories = tuple(c for c in found if receives(recipient, c))
+        if categories:
+            told.append(Holder(recipient.name, categories, recipient.role.value))
+    return Landing(activity.id, activity.name, _bases(activity), held, tuple(systems), tuple(told))

@@ -27,14 +27,9 @@ _ENDS: LiteralString = (
     "UNWIND $rows AS r MATCH (a:Activity {controller: r[0], id: r[1]}) USING INDEX SEEK a:Activity(controller, id)"
     " MATCH (t:Target {controller: r[0], id: r[2]}) USING INDEX SEEK t:Target(controller, id) "
 )
-_HELD_IN: LiteralString = (
-    _ENDS + "MERGE (a)-[e:HELD_IN]->(t)"
-    " SET e.categories = coalesce(e.categories, []) + [c IN r[3] WHERE NOT c IN coalesce(e.categories, [])]"
-)
-_DISCLOSED_TO: LiteralString = (
-    _ENDS + "MERGE (a)-[e:DISCLOSED_TO]->(t)"
-    " SET e.categories = coalesce(e.categories, []) + [c IN r[3] WHERE NOT c IN coalesce(e.categories, [])]"
-)
+_TAKEN: LiteralString = " SET e.categories = coalesce(e.categories, []) + [c IN r[3] WHERE NOT c IN coalesce(e.categories, [])]"
+_HELD_IN: LiteralString = _ENDS + "MERGE (a)-[e:HELD_IN]->(t)" + _TAKEN
+_DISCLOSED_TO: LiteralString = _ENDS + "MERGE (a)-[e:DISCLOSED_TO]->(t)" + _TAKEN
 _ERASE: tuple[LiteralString, ...] = (
     "MATCH (:Shape)-[k:KEPT_FOR]->(:Activity) DELETE k",
     "MATCH (a:Activity)-[e:HELD_IN|DISCLOSED_TO]->() DELETE e",

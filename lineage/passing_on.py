@@ -46,7 +46,7 @@ def derived(s: Subject, e: Happening) -> None:
             verdict(s, e, "blocked", reasons, target, listed)
         return
     for category in listed:
-        places = [x for x in activity.systems if may_lie(s, activity, x, category, e.type)]
+        places = [x for x in activity.systems if may_lie(s.policy, activity, x, category, e.type)]
         parted = {x: rule for x in places if (rule := narrowed(s, activity, x, category, e)) is not None}
         for system in places:
             if system in parted:
@@ -56,7 +56,7 @@ def derived(s: Subject, e: Happening) -> None:
             verdict(s, e, "allowed", s.cite(activity.id), system, (category,))
         if places and len(parted) == len(places):
             continue  # It is nobody's yet, so nobody is told of it.
-        for recipient in reached(s, activity, e.type):
+        for recipient in reached(s.policy, activity, e.type):
             if receives(recipient, category):
                 put(s, e, recipient.name, activity.name, category, (activity.id, recipient.id))
                 verdict(s, e, "allowed", s.cite(activity.id, recipient.id), recipient.name, (category,))
@@ -78,9 +78,9 @@ def copied(s: Subject, e: Happening) -> None:
             continue
         held = [i for i in s.live() if i.target == source and i.category == category]
         naming = [a for a in s.policy.activities.values() if to in a.systems and category in a.categories]
-        there = [a for a in naming if has_place(s, a, to, category)]
-        apart = bool(there) and all(a.marketing for a in there) and not {a.name for a in there} & {i.activity for i in held}
-        if held and not apart:
+        there = [a for a in naming if has_place(s.policy, a, to, category)]
+        aside = bool(there) and all(a.marketing for a in there) and not {a.name for a in there} & {i.activity for i in held}
+        if held and not aside:
             for item in held:
                 cites = (*ids, *sorted(item.cites))
                 copy = put(
@@ -196,7 +196,7 @@ def imported(s: Subject, e: Happening) -> None:
         return
     gated = any(g.needs == "consent" for g in s.policy.guards if g.on == "import")
     for category in sorted(e.categories):
-        fitting = [a for a in listing if category in a.categories and has_place(s, a, into, category)]
+        fitting = [a for a in listing if category in a.categories and has_place(s.policy, a, into, category)]
         shut = {a.name: why for a in fitting if (why := _shut_to_imports(s, e, a, category, gated=gated))}
         for activity in fitting:
             if activity.name in shut:

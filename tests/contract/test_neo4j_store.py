@@ -256,9 +256,7 @@ def test_an_identifier_that_was_there_after_all_knows_what_was_observed_last(sto
     assert sorted(r[:2] for r in cypher(KINDS["observations"])) == sorted([(MAIL, 3000), (MAIL, 6000), (PHONE, 10)])
 
 
-def test_what_another_worker_observes_meanwhile_is_seen(
-    opened: Opener, store: Neo4jStore, cypher: Cypher, neo4j_clean: Neo4jAt
-) -> None:
+def test_what_another_worker_observes_meanwhile_is_seen(store: Neo4jStore, cypher: Cypher, neo4j_clean: Neo4jAt) -> None:
     """Whoever waits for a key reads what was observed last of it when it has the key, not when it began to wait."""
     store.write(Batch(shapes=[PLACED], observations=[observation(MAIL, 1000)]))
     late = observation(MAIL, 5000)
